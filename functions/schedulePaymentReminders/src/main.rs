@@ -1,0 +1,15 @@
+//! `schedulePaymentReminders`: EventBridge, daily 10:00 UTC: plans payment reminders.
+
+use lambda_runtime::{Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use shared::{config::Config, context::Context, schedule, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Error> {
+    telemetry::start();
+    let cx = &Context::new(Config::from_env()?);
+    lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
+        Ok::<_, Error>(schedule::payment_reminders(cx, event.payload).await?)
+    }))
+    .await
+}

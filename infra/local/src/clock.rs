@@ -1,0 +1,69 @@
+//! The clock of this machine: the system's, or a virtual one that a simulated day moves by hand.
+//!
+//! The only file here that asks the operating system for the time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use jiff::Timestamp;
+
+/// Where the stand-ins read the time. Clones share one clock.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    /// Milliseconds since 1970.
+    Virtual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The operating system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still at `instant` until it is set.
+    pub fn at(instant: Timestamp) -> Self {
+        Self(Source::Virtual(Arc::new(AtomicI64::new(instant.as_millisecond()))))
+    }
+
+    /// The instant that it shows; a virtual clock shows whole milliseconds.
+    // Everything else is handed this clock, so that a virtual day can replay exactly.
+    #[allow(clippy::disallowed_methods)]
+    pub fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => Timestamp::now(),
+            Source::Virtual(millis) => {
+                Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).expect("only ever set from a timestamp")
+            }
+        }
+    }
+
+    /// Moves a virtual clock to `instant`, never backwards. The system's clock does not move.
+    pub fn set(&self, instant: Timestamp) {
+        match &self.0 {
+            Source::System => {}
+            Source::Virtual(millis) => {
+                millis.fetch_max(instant.as_millisecond(), Ordering::SeqCst);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_virtual_clock_never_moves_backwards() {
+        let clock = Clock::at("2026-11-02T09:00:00Z".parse().unwrap());
+
+        clock.set("2026-11-02T10:00:00Z".parse().unwrap());
+        clock.set("2026-11-02T08:00:00Z".parse().unwrap());
+
+        assert_eq!(clock.now().to_string(), "2026-11-02T10:00:00Z");
+    }
+}

@@ -1,0 +1,13 @@
+//! The commands of `carillon`, one a file: they read arguments and files, and print.
+
+pub mod serve;
+pub mod simulate;
+pub mod token;
+
+use std::error::Error;
+
+/// The tenant of the sample school.
+pub const SAMPLE_TENANT: &str = "sample";
+
+/// A failure is printed, with what the user can do, and ends the command.
+pub type Outcome = Result<(), Box<dyn Error>>;

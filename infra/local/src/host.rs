@@ -1,0 +1,303 @@
+//! One machine: the table, the other AWS stand-ins, the local Twilio, and every function's code
+//! over them, in one process.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use dynoxide::Database;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use shared::config::{self, Config};
+use shared::context::{Context, DATA_KEYS, twilio_secret};
+use shared::domain::segments::segments;
+use shared::domain::tenant::TenantId;
+use shared::secrets::{self, SecretsError};
+use shared::store::seal::KeySecret;
+use shared::twilio::credentials::NewCredentials;
+use shared::{api, http_client, schedule};
+use tokio::net::TcpListener;
+
+use crate::aws::{self, Aws};
+use crate::clock::Clock;
+use crate::table;
+use crate::tokens::TokenKey;
+use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, LocalTwilio};
+
+pub const TABLE: &str = "carillon";
+pub const QUEUE: &str = "dispatch";
+pub const BUS: &str = "carillon";
+
+/// Where the machine keeps what must survive it, and what it listens on.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// A folder for the table, the secrets and Twilio's ledger; in memory without one.
+    pub state: Option<PathBuf>,
+    pub clock: Clock,
+    /// The webhook's port; 0 for any.
+    pub webhook_port: u16,
+    /// The local Twilio's port; 0 for any.
+    pub twilio_port: u16,
+}
+
+impl Options {
+    /// Everything in memory, on any ports.
+    pub fn in_memory(clock: Clock) -> Self {
+        Self { state: None, clock, webhook_port: 0, twilio_port: 0 }
+    }
+}
+
+/// The running machine.
+#[derive(Clone)]
+pub struct Host {
+    pub cx: Arc<Context>,
+    pub aws: Aws,
+    pub twilio: LocalTwilio,
+    pub clock: Clock,
+    pub twilio_url: String,
+    pub webhook_url: String,
+    pub token_key: Arc<TokenKey>,
+    webhook: Router,
+    webhook_listener: Arc<std::sync::Mutex<Option<TcpListener>>>,
+}
+
+/// Why the machine did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error("the embedded table could not be opened: {0}")]
+    Table(String),
+    #[error("the local secrets could not be read or written")]
+    Secrets(#[from] SecretsError),
+}
+
+fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> StartError {
+    move |source| StartError::Io { what: what.into(), source }
+}
+
+impl Host {
+    /// Starts the stand-ins. Nothing is planned or sent until somebody drives it.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let file = |name: &str| options.state.as_ref().map(|folder| folder.join(name));
+        if let Some(folder) = &options.state {
+            std::fs::create_dir_all(folder).map_err(io_error(format!("the folder {} could not be made", folder.display())))?;
+        }
+        let database = open(file("table.sqlite").as_deref())?;
+        table::create(&database).map_err(|error| StartError::Table(error.to_string()))?;
+        let aws = Aws::new(database, file("secrets.json"), options.clock.clone()).map_err(io_error("secrets.json could not be read"))?;
+
+        let http = http_client::new();
+        let twilio = LocalTwilio::new(twilio::Config {
+            ledger_file: file("twilio.jsonl"),
+            segments,
+            clock: options.clock.clone(),
+            callback_delays: CALLBACK_DELAYS,
+            seed: 0,
+            http: http.clone(),
+        })
+        .map_err(io_error("twilio.jsonl could not be read"))?;
+        let (twilio_listener, twilio_url) = listen(options.twilio_port).await?;
+        let (webhook_listener, webhook_url) = listen(options.webhook_port).await?;
+        let config = config(&twilio_url, &webhook_url);
+        let cx = Arc::new(Context::with_transport(config, http, aws.http_client()));
+        let token_key = Arc::new(TokenKey::new(token_secret(&cx).await?.as_bytes()));
+        data_keys(&cx).await?;
+
+        let serving = twilio.clone();
+        tokio::spawn(async move { serving.serve(twilio_listener).await });
+        let webhook = api::twilio_webhook(cx.clone());
+        Ok(Self {
+            webhook,
+            webhook_listener: Arc::new(std::sync::Mutex::new(Some(webhook_listener))),
+            cx,
+            aws,
+            twilio,
+            clock: options.clock,
+            twilio_url,
+            webhook_url,
+            token_key,
+        })
+    }
+
+    /// Gives `tenant` a local Twilio account that sends from `senders`.
+    pub async fn connect(&self, tenant: &TenantId, senders: Vec<String>) -> Result<(), StartError> {
+        let name = self.cx.config.secret(&twilio_secret(tenant));
+        let account: Value = match secrets::read(&self.cx.secrets, &name).await {
+            Ok(known) => known,
+            Err(SecretsError::Missing(_)) => {
+                let account = new_account(tenant);
+                let text = |field: &str| account[field].as_str().unwrap_or_default();
+                let new = NewCredentials { account_sid: text("accountSid"), auth_token: text("authToken") };
+                secrets::write(&self.cx.secrets, &name, &new).await?;
+                account
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.cx.forget(tenant);
+        let text = |field: &str| account[field].as_str().unwrap_or_default().to_string();
+        self.twilio.add_account(Account {
+            sid: text("accountSid"),
+            auth_token: text("authToken"),
+            senders,
+            inbound_url: Some(format!("{}/twilio/{tenant}/inbound", self.webhook_url)),
+            ..Account::default()
+        });
+        Ok(())
+    }
+
+    /// Serves the webhook's function URL. Returns only if there is nothing to serve.
+    pub async fn serve_webhook(&self) {
+        let listener = self.webhook_listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(listener) = listener {
+            let function = crate::gateway::function_url(self.webhook.clone(), self.clock.clone());
+            if let Err(error) = axum::serve(listener, function).await {
+                tracing::error!(%error, "the webhook stopped serving");
+            }
+        }
+    }
+
+    /// Brings a callback to the webhook in process, and answers its status.
+    pub async fn bring(&self, callback: &Callback) -> StatusCode {
+        let path = callback.url.strip_prefix(&self.webhook_url).unwrap_or("/");
+        let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        if let Ok(signature) = HeaderValue::from_str(&callback.signature) {
+            headers.insert("x-twilio-signature", signature);
+        }
+        let body = Bytes::from(callback.body());
+        let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, self.clock.now());
+        let status = crate::gateway::invoke(self.webhook.clone(), event).await.status();
+        self.twilio.record_attempt(callback, Some(status.as_u16()));
+        status
+    }
+
+    /// A text from a contact's phone to the tenant's number, as its signed webhook request.
+    pub async fn inbound(&self, tenant: &TenantId, from: &str, to: &str, body: &str) -> Option<Callback> {
+        let credentials = self.cx.credentials(tenant, self.clock.now()).await.ok()?;
+        let url = format!("{}/twilio/{tenant}/inbound", self.webhook_url);
+        self.twilio.inbound(&credentials.account_sid, &url, from, to, body)
+    }
+
+    /// What EventBridge does every minute.
+    pub async fn tick(&self, now: Timestamp) -> Result<Value, schedule::EventFailure> {
+        schedule::dispatch_messages(&self.cx, scheduled(now), now).await
+    }
+
+    /// Hands what lies in the queue to `dispatchMessages`, as Lambda's poller does.
+    pub async fn drain_queue(&self, now: Timestamp) -> Result<usize, schedule::EventFailure> {
+        let mut drained = 0;
+        loop {
+            let messages = self.aws.take(QUEUE, 10);
+            if messages.is_empty() {
+                return Ok(drained);
+            }
+            drained += messages.len();
+            let answer = schedule::dispatch_messages(&self.cx, aws::sqs_event(&messages), now).await?;
+            let failed: Vec<&str> =
+                answer["batchItemFailures"].as_array().into_iter().flatten().filter_map(|item| item["itemIdentifier"].as_str()).collect();
+            for message in messages {
+                if failed.contains(&message.message_id.as_str()) {
+                    self.aws.put_back(message, std::time::Duration::from_secs(30));
+                }
+            }
+        }
+    }
+}
+
+/// An EventBridge schedule's event.
+pub fn scheduled(time: Timestamp) -> Value {
+    json!({
+        "version": "0",
+        "id": "00000000-0000-0000-0000-000000000000",
+        "detail-type": "Scheduled Event",
+        "source": "aws.events",
+        "account": "000000000000",
+        "time": time.to_string(),
+        "region": "us-east-1",
+        "resources": [],
+        "detail": {},
+    })
+}
+
+fn open(file: Option<&Path>) -> Result<Database, StartError> {
+    let refused = |error: dynoxide::DynoxideError| StartError::Table(error.to_string());
+    let Some(file) = file else { return Database::memory().map_err(refused) };
+    let database = Database::new(&file.to_string_lossy()).map_err(refused)?;
+    // Without an fsync a write: survives a killed process, not a power cut. Not a production store.
+    database.enable_bulk_loading().map_err(refused)?;
+    Ok(database)
+}
+
+async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
+    let what = || format!("port {port} could not be listened on (is another carillon running?)");
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(io_error(what()))?;
+    let address = listener.local_addr().map_err(io_error(what()))?;
+    Ok((listener, format!("http://{address}")))
+}
+
+fn config(twilio_url: &str, webhook_url: &str) -> Config {
+    Config {
+        table: TABLE.into(),
+        queue_url: format!("http://sqs.local/000000000000/{QUEUE}"),
+        event_bus: BUS.into(),
+        public_url: webhook_url.into(),
+        twilio_api_base: twilio_url.into(),
+        secret_prefix: "carillon".into(),
+        aws: config::Aws {
+            region: aws::REGION.into(),
+            access_key_id: "local".into(),
+            secret_access_key: "local".into(),
+            session_token: None,
+            endpoint: Some("http://aws.local".into()),
+            endpoints: BTreeMap::new(),
+        },
+    }
+}
+
+async fn data_keys(cx: &Context) -> Result<(), StartError> {
+    let name = cx.config.secret(DATA_KEYS);
+    match secrets::read::<Value>(&cx.secrets, &name).await {
+        Ok(_) => Ok(()),
+        Err(SecretsError::Missing(_)) => {
+            let keys = BTreeMap::from([("k1".to_string(), BASE64.encode(random()))]);
+            let secret = KeySecret { current: "k1".into(), keys, hash: BASE64.encode(random()) };
+            Ok(secrets::write(&cx.secrets, &name, &secret).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Signs this installation's tokens.
+async fn token_secret(cx: &Context) -> Result<String, StartError> {
+    let name = cx.config.secret("local-tokens");
+    match secrets::read::<String>(&cx.secrets, &name).await {
+        Ok(secret) => Ok(secret),
+        Err(SecretsError::Missing(_)) => {
+            let secret = BASE64.encode(random());
+            secrets::write(&cx.secrets, &name, &secret).await?;
+            Ok(secret)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn random() -> [u8; 32] {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0; 32];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system has randomness");
+    bytes
+}
+
+fn new_account(tenant: &TenantId) -> Value {
+    let digest = ring::digest::digest(&ring::digest::SHA256, tenant.as_str().as_bytes());
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    json!({ "accountSid": format!("AC{}", hex(&digest.as_ref()[..16])), "authToken": hex(&random()[..16]) })
+}

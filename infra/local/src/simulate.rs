@@ -1,0 +1,196 @@
+//! The simulator: the whole system on a virtual clock that jumps from one due instant to the next
+//! (reminders.md §6).
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use shared::context::ContextError;
+use shared::domain::tenant::TenantId;
+use shared::files::TimedEvent;
+use shared::schedule::{self, EventFailure};
+use shared::store::keys::DUE_SHARDS;
+use shared::store::messages;
+use shared::usecases::save_school::save_school;
+use tokio::task::JoinSet;
+
+use crate::host::{Host, scheduled};
+use crate::school_folder::SchoolFolder;
+use crate::twilio::Callback;
+
+/// What is simulated: `[from, until)`.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+/// The jobs' times of day, in UTC (S0-62, S0-63).
+const LESSON_JOB: Time = Time::constant(9, 0, 0, 0);
+const PAYMENT_JOB: Time = Time::constant(10, 0, 0, 0);
+
+/// So many dispatches at one instant mean that something is due and does not move.
+const STUCK: u32 = 1000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SimulationError {
+    #[error(transparent)]
+    Event(#[from] EventFailure),
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    #[error(transparent)]
+    Start(#[from] crate::host::StartError),
+    #[error("messages that are due at {0} stay due: look into the log")]
+    Stuck(Timestamp),
+}
+
+/// Connects the school's account and loads its records, which plans everything.
+pub async fn load(host: &Host, tenant: &TenantId, folder: &SchoolFolder, now: Timestamp) -> Result<(), SimulationError> {
+    connect(host, tenant, folder).await?;
+    Box::pin(save_school(&host.cx, tenant, &folder.school, now)).await?;
+    Ok(())
+}
+
+/// Gives the school its account at the local Twilio.
+pub async fn connect(host: &Host, tenant: &TenantId, folder: &SchoolFolder) -> Result<(), SimulationError> {
+    let senders = &folder.school.settings.senders;
+    host.connect(tenant, [&senders.sms, &senders.whatsapp].into_iter().flatten().cloned().collect()).await?;
+    Ok(())
+}
+
+/// Runs `span` from `start` on, which is its beginning unless a run is resumed. `progress` is told
+/// each instant before it happens.
+pub async fn run(
+    host: &Host,
+    tenant: &TenantId,
+    folder: &SchoolFolder,
+    span: Span,
+    start: Timestamp,
+    mut progress: impl FnMut(Timestamp),
+) -> Result<(), SimulationError> {
+    let mut events = folder.events.iter().filter(|event| start <= event.at && event.at < span.until).peekable();
+    let sender = folder.school.settings.senders.sms.clone().unwrap_or_default();
+    let mut now = start;
+    let mut job = next_job(start, None);
+    loop {
+        let due = next_due(host).await?;
+        let callback = host.twilio.next_callback_due();
+        let next = [events.peek().map(|event| event.at), Some(job.0), due, callback].into_iter().flatten().min();
+        let Some(next) = next.map(|next| next.max(now)).filter(|next| *next < span.until) else { break };
+        now = next;
+        host.clock.set(now);
+        progress(now);
+        while let Some(event) = events.next_if(|event| event.at <= now) {
+            happen(host, tenant, event, &sender, now).await?;
+        }
+        while job.0 <= now {
+            run_job(host, job).await?;
+            job = next_job(job.0, Some(job.1));
+        }
+        bring_callbacks(host).await;
+        let mut rounds = 0;
+        while next_due(host).await?.is_some_and(|due| due <= now) {
+            host.tick(now).await?;
+            rounds += 1;
+            if rounds > STUCK {
+                return Err(SimulationError::Stuck(now));
+            }
+        }
+        host.drain_queue(now).await?;
+    }
+    // What was handed over in the last second is still reported.
+    while let Some(due) = host.twilio.next_callback_due() {
+        host.clock.set(due.max(now));
+        bring_callbacks(host).await;
+    }
+    Ok(())
+}
+
+async fn next_due(host: &Host) -> Result<Option<Timestamp>, ContextError> {
+    let table = host.cx.table().await?;
+    let mut earliest = None;
+    for shard in 0..DUE_SHARDS {
+        let due = messages::next_due(table, shard).await?;
+        earliest = [earliest, due].into_iter().flatten().min();
+    }
+    Ok(earliest)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Job {
+    Lessons,
+    Payments,
+}
+
+/// The first job at or after `at`; after `last` at that instant, if one has run.
+fn next_job(at: Timestamp, last: Option<Job>) -> (Timestamp, Job) {
+    let today = TimeZone::UTC.to_datetime(at).date();
+    let days = [today, today.tomorrow().unwrap_or(today)];
+    let jobs = days.into_iter().flat_map(|day| [(day.to_datetime(LESSON_JOB), Job::Lessons), (day.to_datetime(PAYMENT_JOB), Job::Payments)]);
+    let instants = jobs.filter_map(|(wall, job)| Some((TimeZone::UTC.to_timestamp(wall).ok()?, job)));
+    instants
+        .filter(|&(instant, job)| if instant == at { last.is_none_or(|last| job > last) } else { instant > at })
+        .min()
+        .unwrap_or((Timestamp::MAX, Job::Lessons))
+}
+
+async fn run_job(host: &Host, (at, job): (Timestamp, Job)) -> Result<(), EventFailure> {
+    match job {
+        Job::Lessons => schedule::lesson_reminders(&host.cx, scheduled(at)).await?,
+        Job::Payments => schedule::payment_reminders(&host.cx, scheduled(at)).await?,
+    };
+    Ok(())
+}
+
+/// An event as EventBridge delivers it; a text as Twilio does.
+async fn happen(host: &Host, tenant: &TenantId, event: &TimedEvent, sender: &str, now: Timestamp) -> Result<(), SimulationError> {
+    if event.name == "inbound" {
+        let field = |name: &str| event.detail[name].as_str().unwrap_or_default();
+        if let Some(callback) = host.inbound(tenant, field("from"), sender, field("body")).await {
+            host.bring(&callback).await;
+        }
+        return Ok(());
+    }
+    schedule::receive_events(&host.cx, school_event(tenant, &event.name, &event.detail, event.at), now).await?;
+    Ok(())
+}
+
+/// A school's event in EventBridge's envelope.
+pub fn school_event(tenant: &TenantId, name: &str, detail: &Value, at: Timestamp) -> Value {
+    let mut detail = detail.clone();
+    detail["tenant"] = json!(tenant);
+    let mut event = scheduled(at);
+    event["source"] = json!("school");
+    event["detail-type"] = json!(name);
+    event["detail"] = detail;
+    event
+}
+
+/// How many callbacks are under way at once.
+const AT_ONCE: usize = 16;
+
+async fn bring_callbacks(host: &Host) {
+    let mut callbacks: std::collections::VecDeque<Callback> = host.twilio.take_callbacks().into();
+    while !callbacks.is_empty() {
+        let batch: Vec<Callback> = callbacks.drain(..callbacks.len().min(AT_ONCE)).collect();
+        let mut calls = JoinSet::new();
+        for callback in batch {
+            let host = host.clone();
+            calls.spawn(async move { host.bring(&callback).await });
+        }
+        calls.join_all().await;
+    }
+}
+
+/// A span's length as people write it: `72h`, `7d`, `90m`.
+pub fn parse_length(text: &str) -> Result<SignedDuration, String> {
+    let wrong = || format!("'{text}' is no length of time: write 72h, 7d or 90m");
+    let (count, unit) = text.len().checked_sub(1).and_then(|cut| text.split_at_checked(cut)).ok_or_else(wrong)?;
+    let count: i64 = count.parse().ok().filter(|count| (1..=100_000).contains(count)).ok_or_else(wrong)?;
+    match unit {
+        "m" => Ok(SignedDuration::from_mins(count)),
+        "h" => Ok(SignedDuration::from_hours(count)),
+        "d" => Ok(SignedDuration::from_hours(24 * count)),
+        _ => Err(wrong()),
+    }
+}

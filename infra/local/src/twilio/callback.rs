@@ -1,0 +1,264 @@
+//! What happens to a message after acceptance, and the signed requests that report it.
+//!
+//! Parameters from twilio-facts §2 and §3, connection overrides from §4. Posting them is in `delivery`.
+
+use jiff::Timestamp;
+
+use super::address::{is_whatsapp, number};
+use super::fault::Fault;
+use super::ledger::{Entry, Status};
+use super::{Account, sid, signature, view};
+
+/// A signed form POST to one of our webhooks.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    /// Without the fragment, which is neither sent nor signed.
+    pub url: String,
+    pub params: Vec<(String, String)>,
+    /// The `X-Twilio-Signature` header.
+    pub signature: String,
+    /// The `I-Twilio-Idempotency-Token` header: the same for every try of one event.
+    pub idempotency_token: String,
+    pub(super) message_sid: String,
+    /// The status that it reports; `received` for an inbound message.
+    pub(super) status: &'static str,
+    pub(super) retry: Retry,
+}
+
+/// One change of a message's status that is still to come.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) sid: String,
+    pub(super) status: Status,
+    pub(super) error_code: Option<u32>,
+    /// How often it is reported.
+    pub(super) reports: u8,
+}
+
+/// When a step is taken: after one of the two configured delays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum When {
+    First,
+    Last,
+}
+
+/// The `#rc=…&rp=…` of a webhook URL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Retry {
+    pub(super) times: u32,
+    connect: bool,
+    read: bool,
+    client_errors: bool,
+    server_errors: bool,
+}
+
+/// How one try to post a callback ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Answered(u16),
+    NotConnected,
+    NotAnswered,
+}
+
+impl Callback {
+    /// The body, `application/x-www-form-urlencoded`.
+    pub fn body(&self) -> String {
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish()
+    }
+
+    /// The SID of the message that it is about.
+    pub fn message_sid(&self) -> &str {
+        &self.message_sid
+    }
+}
+
+/// A signed request of `account` to `url`, whose fragment may ask for retries.
+pub fn signed(account: &Account, url: &str, params: Vec<(String, String)>) -> Callback {
+    let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
+    let value = |name: &str| params.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default();
+    let message_sid = value("MessageSid");
+    let token = sid::hash(&format!("{message_sid}|{}", value("MessageStatus")));
+    Callback {
+        url: url.to_owned(),
+        signature: signature::sign(&account.auth_token, url, &params),
+        params,
+        idempotency_token: token,
+        message_sid,
+        status: "received",
+        retry: Retry::parse(fragment),
+    }
+}
+
+/// The report of a status of `entry`, if it asked for reports.
+pub(super) fn status(
+    account: &Account,
+    entry: &Entry,
+    status: Status,
+    error_code: Option<u32>,
+    now: Timestamp,
+) -> Option<Callback> {
+    let url = entry.status_callback.as_deref()?;
+    let mut params = vec![
+        ("ApiVersion", view::API_VERSION.to_owned()),
+        ("SmsSid", entry.sid.clone()),
+        ("MessageSid", entry.sid.clone()),
+        ("SmsStatus", status.word().to_owned()),
+        ("MessageStatus", status.word().to_owned()),
+        ("To", entry.to.clone()),
+        ("From", entry.from.clone()),
+        ("AccountSid", entry.account_sid.clone()),
+    ];
+    if let Some(service) = &entry.messaging_service_sid {
+        params.push(("MessagingServiceSid", service.clone()));
+    }
+    if let Some(code) = error_code {
+        params.push(("ErrorCode", code.to_string()));
+    }
+    if is_whatsapp(&entry.to) {
+        params.push(("ChannelPrefix", "whatsapp".to_owned()));
+        params.push(("ChannelInstallSid", format!("XE{}", sid::hash(&entry.account_sid))));
+    } else if matches!(status, Status::Delivered | Status::Undelivered) {
+        params.push(("RawDlrDoneDate", now.strftime("%y%m%d%H%M").to_string()));
+    }
+    Some(Callback { status: status.word(), ..signed(account, url, owned(params)) })
+}
+
+/// A text to one of the account's numbers.
+pub(super) fn inbound(account: &Account, url: &str, sid: &str, from: &str, to: &str, body: &str, segments: u32) -> Callback {
+    let mut params = vec![
+        ("ToCountry", String::new()),
+        ("ToState", String::new()),
+        ("SmsMessageSid", sid.to_owned()),
+        ("NumMedia", "0".to_owned()),
+        ("ToCity", String::new()),
+        ("FromZip", String::new()),
+        ("SmsSid", sid.to_owned()),
+        ("FromState", String::new()),
+        ("SmsStatus", "received".to_owned()),
+        ("FromCity", String::new()),
+        ("Body", body.to_owned()),
+        ("FromCountry", String::new()),
+        ("To", to.to_owned()),
+        ("ToZip", String::new()),
+        ("NumSegments", segments.to_string()),
+        ("MessageSid", sid.to_owned()),
+        ("AccountSid", account.sid.clone()),
+        ("From", from.to_owned()),
+        ("ApiVersion", view::API_VERSION.to_owned()),
+    ];
+    if is_whatsapp(from) {
+        params.push(("ProfileName", "Local".to_owned()));
+        params.push(("WaId", number(from).trim_start_matches('+').to_owned()));
+    }
+    signed(account, url, owned(params))
+}
+
+/// What happens to a message that was just accepted.
+pub(super) fn steps(sid: &str, fault: Option<Fault>) -> Vec<(When, Step)> {
+    let step = |status, error_code| Step { sid: sid.to_owned(), status, error_code, reports: 1 };
+    let (sent, delivered) = (step(Status::Sent, None), step(Status::Delivered, None));
+    match fault {
+        Some(Fault::ReorderedCallbacks) => vec![(When::First, delivered), (When::Last, sent)],
+        Some(Fault::DuplicateCallbacks) => {
+            vec![(When::First, Step { reports: 2, ..sent }), (When::Last, Step { reports: 2, ..delivered })]
+        }
+        Some(Fault::LostCallbacks) => {
+            vec![(When::First, Step { reports: 0, ..sent }), (When::Last, Step { reports: 0, ..delivered })]
+        }
+        Some(Fault::Undelivered(code)) => vec![(When::First, sent), (When::Last, step(Status::Undelivered, Some(code)))],
+        Some(Fault::FailedLater(code)) => vec![(When::First, step(Status::Failed, Some(code)))],
+        None
+        | Some(
+            Fault::AcceptThenDrop
+            | Fault::DropBeforeAccept
+            | Fault::TooManyRequests
+            | Fault::QueueFull
+            | Fault::ServerErrorBeforeAccept
+            | Fault::ServerErrorAfterAccept
+            | Fault::Unavailable
+            | Fault::Slow(_)
+            // Taken ahead of their time, before the submission is answered.
+            | Fault::CallbackBeforeResponse,
+        ) => vec![(When::First, sent), (When::Last, delivered)],
+    }
+}
+
+/// What still happens to a message that an earlier process left at `status`.
+pub(super) fn remaining_steps(sid: &str, status: Status) -> Vec<(When, Step)> {
+    let mut steps = steps(sid, None);
+    steps.retain(|(_, step)| step.status > status);
+    steps
+}
+
+impl Retry {
+    fn parse(fragment: &str) -> Self {
+        let mut retry = Self { times: 1, connect: true, read: false, client_errors: false, server_errors: false };
+        for (key, value) in fragment.split('&').filter_map(|pair| pair.split_once('=')) {
+            match key {
+                "rc" => retry.times = value.parse().unwrap_or(1).min(5),
+                "rp" => {
+                    let on = |word: &str| value.split(',').any(|given| given == word || given == "all");
+                    retry.connect = on("ct");
+                    retry.read = on("rt");
+                    retry.client_errors = on("4xx");
+                    retry.server_errors = on("5xx");
+                }
+                _ => {}
+            }
+        }
+        retry
+    }
+
+    pub(super) fn covers(&self, outcome: Outcome) -> bool {
+        match outcome {
+            Outcome::Answered(400..=499) => self.client_errors,
+            Outcome::Answered(500..) => self.server_errors,
+            Outcome::Answered(_) => false,
+            Outcome::NotConnected => self.connect,
+            Outcome::NotAnswered => self.read,
+        }
+    }
+}
+
+fn owned(params: Vec<(&str, String)>) -> Vec<(String, String)> {
+    params.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_fragment_asks_for_is_retried() {
+        let retry = Retry::parse("rc=3&rp=5xx,ct,rt");
+
+        assert_eq!(retry.times, 3);
+        assert!(retry.covers(Outcome::Answered(503)) && retry.covers(Outcome::NotAnswered));
+        assert!(!retry.covers(Outcome::Answered(403)) && !retry.covers(Outcome::Answered(204)));
+    }
+
+    #[test]
+    fn without_a_fragment_a_500_is_not_retried() {
+        let retry = Retry::parse("");
+
+        assert!(!retry.covers(Outcome::Answered(500)));
+        assert!(retry.covers(Outcome::NotConnected));
+    }
+
+    #[test]
+    fn the_fragment_is_neither_sent_nor_signed() {
+        let account = Account { auth_token: "12345".to_owned(), ..Account::default() };
+
+        let with = signed(&account, "https://example.com/status?message=1#rc=3", Vec::new());
+        let without = signed(&account, "https://example.com/status?message=1", Vec::new());
+
+        assert_eq!((&with.url, &with.signature), (&without.url, &without.signature));
+    }
+
+    #[test]
+    fn after_a_restart_only_what_is_missing_happens() {
+        let remaining: Vec<Status> = remaining_steps("SM1", Status::Sent).into_iter().map(|(_, step)| step.status).collect();
+
+        assert_eq!(remaining, [Status::Delivered]);
+    }
+}

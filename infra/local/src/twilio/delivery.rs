@@ -1,0 +1,198 @@
+//! Bringing callbacks to the webhooks: by HTTP in real time, or into the hands of a simulator.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use http::header::CONTENT_TYPE;
+use jiff::Timestamp;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::callback::{self, Callback, Outcome, Step};
+use super::{LocalTwilio, State};
+
+/// How many callbacks are under way at once.
+const PARALLEL: usize = 64;
+/// How many attempts are remembered.
+const REMEMBERED: usize = 10_000;
+/// Twilio's limit for a webhook.
+const TIMEOUT: Duration = Duration::from_secs(15);
+const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
+
+/// One try to bring a callback to its webhook.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attempt {
+    pub message_sid: String,
+    /// The status that it reported; `received` for an inbound message.
+    pub status: &'static str,
+    pub url: String,
+    /// The webhook's HTTP status; none if it could not be reached or did not answer.
+    pub answer: Option<u16>,
+    pub at: Timestamp,
+}
+
+/// What a webhook answered.
+#[derive(Clone, Debug, Serialize)]
+pub struct WebhookAnswer {
+    pub status: u16,
+    pub content_type: Option<String>,
+    pub body: String,
+}
+
+impl LocalTwilio {
+    /// Posts callbacks as they fall due, until the task is dropped.
+    pub async fn run_callbacks(&self) {
+        self.0.posting.store(true, Ordering::SeqCst);
+        let slots = Arc::new(Semaphore::new(PARALLEL));
+        loop {
+            for callback in self.take(due, Written::OnceDelivered) {
+                let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+                let twilio = self.clone();
+                tokio::spawn(async move {
+                    twilio.deliver(&callback).await;
+                    drop(slot);
+                });
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.until_next_callback()) => {}
+                () = self.0.step_queued.notified() => {}
+            }
+        }
+    }
+
+    /// Takes the callbacks that are due, in order, for a simulator that brings them itself.
+    pub fn take_callbacks(&self) -> Vec<Callback> {
+        self.take(due, Written::AtOnce)
+    }
+
+    /// When something next happens to a message; in the past if it is overdue.
+    pub fn next_callback_due(&self) -> Option<Timestamp> {
+        self.state().pending.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// Posts a callback, and again as often as its URL asks for. None if nobody answered.
+    pub async fn deliver(&self, callback: &Callback) -> Option<WebhookAnswer> {
+        let mut back_off = FIRST_BACK_OFF;
+        let mut tries = 0;
+        let answer = loop {
+            let (outcome, answer) = self.post(callback).await;
+            self.record_attempt(callback, answer.as_ref().map(|answer| answer.status));
+            if tries == callback.retry.times || !callback.retry.covers(outcome) {
+                break answer;
+            }
+            tries += 1;
+            tokio::time::sleep(back_off).await;
+            back_off *= 2;
+        };
+        self.write_status(&mut self.state(), &callback.message_sid);
+        answer
+    }
+
+    /// Notes what a webhook answered to a callback; for a simulator that brings them itself.
+    pub fn record_attempt(&self, callback: &Callback, answer: Option<u16>) {
+        let attempt = Attempt {
+            message_sid: callback.message_sid.clone(),
+            status: callback.status,
+            url: callback.url.clone(),
+            answer,
+            at: self.0.config.clock.now(),
+        };
+        let mut state = self.state();
+        if state.attempts.len() == REMEMBERED {
+            state.attempts.pop_front();
+        }
+        state.attempts.push_back(attempt);
+    }
+
+    /// The latest tries to bring callbacks, the oldest first.
+    pub fn attempts(&self) -> Vec<Attempt> {
+        self.state().attempts.iter().cloned().collect()
+    }
+
+    /// Brings a message's callbacks now, if they are posted here at all.
+    pub(super) async fn deliver_now(&self, sid: &str) {
+        if !self.0.posting.load(Ordering::SeqCst) {
+            return;
+        }
+        for callback in self.take(|state, _| steps_of(state, sid), Written::OnceDelivered) {
+            self.deliver(&callback).await;
+        }
+    }
+
+    /// Takes the steps that are chosen, moves their messages on and gives the callbacks.
+    fn take(&self, choose: impl FnOnce(&State, Timestamp) -> Vec<(Timestamp, u64)>, written: Written) -> Vec<Callback> {
+        let now = self.0.config.clock.now();
+        let mut state = self.state();
+        let mut callbacks = Vec::new();
+        for key in choose(&state, now) {
+            let Some(step) = state.pending.remove(&key) else { continue };
+            let reports = reports(&mut state, &step, now);
+            if reports.is_empty() || matches!(written, Written::AtOnce) {
+                self.write_status(&mut state, &step.sid);
+            }
+            callbacks.extend(reports);
+        }
+        callbacks
+    }
+
+    async fn post(&self, callback: &Callback) -> (Outcome, Option<WebhookAnswer>) {
+        let request = self
+            .0
+            .config
+            .http
+            .post(&callback.url)
+            .timeout(TIMEOUT)
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded; charset=UTF-8")
+            .header("user-agent", "TwilioProxy/1.1")
+            .header("x-twilio-signature", &callback.signature)
+            .header("i-twilio-idempotency-token", &callback.idempotency_token)
+            .body(callback.body());
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) if error.is_connect() => return (Outcome::NotConnected, None),
+            Err(_) => return (Outcome::NotAnswered, None),
+        };
+        let status = response.status().as_u16();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        match response.text().await {
+            Ok(body) => (Outcome::Answered(status), Some(WebhookAnswer { status, content_type, body })),
+            Err(_) => (Outcome::NotAnswered, None),
+        }
+    }
+
+    fn until_next_callback(&self) -> Duration {
+        let Some(due) = self.next_callback_due() else { return Duration::from_secs(60 * 60) };
+        let millis = due.as_millisecond() - self.0.config.clock.now().as_millisecond();
+        // One more, since both instants were cut to whole milliseconds.
+        Duration::from_millis(u64::try_from(millis).unwrap_or(0) + 1)
+    }
+
+    fn write_status(&self, state: &mut State, sid: &str) {
+        if let Err(error) = state.ledger.write_status(sid) {
+            tracing::warn!(%error, "the ledger file could not be written");
+        }
+    }
+}
+
+/// When the file learns of a status: at once, or when its callback is through and need not be repeated.
+#[derive(Clone, Copy)]
+enum Written {
+    AtOnce,
+    OnceDelivered,
+}
+
+fn due(state: &State, now: Timestamp) -> Vec<(Timestamp, u64)> {
+    state.pending.range(..=(now, u64::MAX)).map(|(key, _)| *key).collect()
+}
+
+fn steps_of(state: &State, sid: &str) -> Vec<(Timestamp, u64)> {
+    state.pending.iter().filter(|(_, step)| step.sid == sid).map(|(key, _)| *key).collect()
+}
+
+fn reports(state: &mut State, step: &Step, now: Timestamp) -> Vec<Callback> {
+    let Some(entry) = state.ledger.advance(&step.sid, step.status, step.error_code, now) else { return Vec::new() };
+    let Some(account) = state.accounts.iter().find(|account| account.sid == entry.account_sid) else { return Vec::new() };
+    let report = callback::status(account, entry, step.status, step.error_code, now);
+    report.into_iter().flat_map(|report| std::iter::repeat_n(report, step.reports.into())).collect()
+}

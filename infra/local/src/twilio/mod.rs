@@ -1,0 +1,221 @@
+//! The local Twilio: a real HTTP stand-in for the part of Twilio that we use.
+//!
+//! Same paths, fields, errors, magic numbers and signed callbacks; a ledger of what was accepted that
+//! outlives a killed process; and scripted faults. No calls, no phone numbers to buy, no media.
+//! Facts from twilio-facts.md and data/http-fixtures.json, both collected from Twilio's public material.
+
+mod account;
+mod address;
+mod callback;
+mod control;
+mod delivery;
+mod error;
+mod fault;
+mod ledger;
+mod listing;
+mod messages;
+mod server;
+mod sid;
+mod signature;
+mod submission;
+mod view;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+pub use callback::{Callback, signed};
+pub use delivery::{Attempt, WebhookAnswer};
+pub use fault::{ArmedRule, Fault, Rule};
+pub use ledger::{Entry, Status};
+pub use signature::sign;
+
+use crate::clock::Clock;
+use callback::Step;
+use fault::Script;
+use ledger::Ledger;
+use submission::Submission;
+
+/// How a local Twilio is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where accepted messages are kept beyond this process.
+    pub ledger_file: Option<PathBuf>,
+    /// How many segments an SMS body is billed as; the domain owns that rule.
+    pub segments: fn(&str) -> u32,
+    pub clock: Clock,
+    /// How long after acceptance the first and the last status are reported.
+    pub callback_delays: [Duration; 2],
+    /// The same seed gives the same SIDs in the same order.
+    pub seed: u64,
+    /// Posts the callbacks. The caller's, since it chose the TLS stack.
+    pub http: reqwest::Client,
+}
+
+/// How long a message takes when nobody says otherwise: sent after 400 ms, delivered after 1200.
+pub const CALLBACK_DELAYS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1200)];
+
+/// An account that may send here.
+#[derive(Clone, Debug, Default)]
+pub struct Account {
+    pub sid: String,
+    pub auth_token: String,
+    /// `SK…` and secret.
+    pub api_keys: Vec<(String, String)>,
+    /// The numbers that it owns, in E.164; each also sends WhatsApp.
+    pub senders: Vec<String>,
+    /// Where texts to those numbers go.
+    pub inbound_url: Option<String>,
+}
+
+/// The Twilio of this process. Clones share everything.
+#[derive(Clone)]
+pub struct LocalTwilio(Arc<Inner>);
+
+struct Inner {
+    config: Config,
+    state: Mutex<State>,
+    step_queued: Notify,
+    /// Whether `run_callbacks` posts the callbacks; otherwise someone takes them.
+    posting: AtomicBool,
+}
+
+struct State {
+    accounts: Vec<Arc<Account>>,
+    ledger: Ledger,
+    script: Script,
+    /// What is still to happen to messages, by instant and order.
+    pending: BTreeMap<(Timestamp, u64), Step>,
+    steps_queued: u64,
+    attempts: VecDeque<Attempt>,
+}
+
+impl LocalTwilio {
+    /// A Twilio without accounts, and with the ledger that the file holds.
+    ///
+    /// # Errors
+    /// When the ledger file cannot be opened, or anything but its last line is damaged.
+    pub fn new(config: Config) -> io::Result<Self> {
+        let state = State {
+            accounts: Vec::new(),
+            ledger: Ledger::open(config.ledger_file.as_deref())?,
+            script: Script::default(),
+            pending: BTreeMap::new(),
+            steps_queued: 0,
+            attempts: VecDeque::new(),
+        };
+        Ok(Self(Arc::new(Inner {
+            config,
+            state: Mutex::new(state),
+            step_queued: Notify::new(),
+            posting: AtomicBool::new(false),
+        })))
+    }
+
+    /// Adds an account, or replaces the one with the same SID.
+    ///
+    /// The messages that an earlier process left unfinished get their remaining callbacks, now that the
+    /// account's token can sign them.
+    pub fn add_account(&self, account: Account) {
+        let mut state = self.state();
+        let known = state.accounts.iter().position(|other| other.sid == account.sid);
+        match known {
+            Some(index) => state.accounts[index] = Arc::new(account),
+            None => {
+                for (sid, status) in state.ledger.unfinished(&account.sid) {
+                    self.queue(&mut state, callback::remaining_steps(&sid, status));
+                }
+                state.accounts.push(Arc::new(account));
+            }
+        }
+    }
+
+    /// Every message that was accepted, in that order.
+    pub fn ledger(&self) -> Vec<Entry> {
+        self.state().ledger.entries().to_vec()
+    }
+
+    /// Replaces the fault script.
+    pub fn set_faults(&self, rules: Vec<Rule>) {
+        self.state().script = Script::new(rules);
+    }
+
+    /// The fault script, and how often each rule has matched and fired.
+    pub fn faults(&self) -> Vec<ArmedRule> {
+        self.state().script.rules().to_vec()
+    }
+
+    /// A text from `from` to an account's number, as the signed request that Twilio would send to `url`.
+    /// None if there is no such account.
+    pub fn inbound(&self, account_sid: &str, url: &str, from: &str, to: &str, body: &str) -> Option<Callback> {
+        let mut state = self.state();
+        let account = state.accounts.iter().find(|account| account.sid == account_sid).cloned()?;
+        let number = state.ledger.inbound_count();
+        let sid = sid::sid("SM", self.0.config.seed, "inbound", number);
+        if let Err(error) = state.ledger.record_inbound(&sid) {
+            tracing::warn!(%error, "the ledger file could not be written");
+        }
+        drop(state);
+        let segments = self.segments(from, body);
+        Some(callback::inbound(&account, url, &sid, from, to, body, segments))
+    }
+
+    /// Writes an accepted message to the ledger and plans what happens to it.
+    fn accept(&self, account: &Account, submission: Submission, fault: Option<Fault>) -> io::Result<Entry> {
+        let now = self.0.config.clock.now();
+        let segments = self.segments(&submission.to, &submission.body);
+        let mut state = self.state();
+        let prefix = if submission.num_media > 0 { "MM" } else { "SM" };
+        let sid = sid::sid(prefix, self.0.config.seed, "message", state.ledger.entries().len() as u64);
+        let status = if submission.picked_by_service { Status::Accepted } else { Status::Queued };
+        let entry = Entry {
+            sid,
+            account_sid: account.sid.clone(),
+            to: submission.to,
+            from: submission.from,
+            messaging_service_sid: submission.messaging_service_sid,
+            num_segments: if submission.num_media > 0 { 1 } else { segments },
+            body: submission.body,
+            num_media: submission.num_media,
+            status,
+            status_callback: submission.status_callback,
+            created: now,
+            date_sent: None,
+            date_updated: now,
+            error_code: None,
+        };
+        state.ledger.accept(entry.clone())?;
+        self.queue(&mut state, callback::steps(&entry.sid, fault));
+        Ok(entry)
+    }
+
+    /// Plans steps, each after its own delay from now.
+    fn queue(&self, state: &mut State, steps: Vec<(callback::When, Step)>) {
+        let now = self.0.config.clock.now();
+        let [first, last] = self.0.config.callback_delays;
+        for (when, step) in steps {
+            let due = match when {
+                callback::When::First => now + first,
+                callback::When::Last => now + last,
+            };
+            state.steps_queued += 1;
+            let key = (due, state.steps_queued);
+            state.pending.insert(key, step);
+        }
+        self.0.step_queued.notify_one();
+    }
+
+    fn segments(&self, address: &str, body: &str) -> u32 {
+        if address::is_whatsapp(address) { 1 } else { (self.0.config.segments)(body) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,175 @@
+//! `GET /messages`, `GET /messages/{id}`: what was sent, what waits, and why what was not.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::access::Caller;
+use super::arrival::Arrival;
+use super::problem::Problem;
+use crate::context::Context;
+use crate::domain::channel::Channel;
+use crate::domain::message::{Message, MessageId, Reason, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::reminder::{Kind, Offset};
+use crate::store::keys;
+use crate::store::messages::{self, LogEntry};
+
+/// What `GET /messages` filters by. Without `from`: the last 24 hours; without `to`: the next 48.
+#[derive(Debug, Deserialize)]
+pub struct Filter {
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+    status: Option<Status>,
+    channel: Option<Channel>,
+    #[serde(rename = "type")]
+    kind: Option<Kind>,
+    contact: Option<String>,
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// A page, and the way to the next.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page {
+    items: Vec<MessageView>,
+    next_cursor: Option<String>,
+}
+
+/// A message as callers see it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MessageView {
+    id: MessageId,
+    #[serde(rename = "type")]
+    kind: Kind,
+    /// The lesson's or payment's id.
+    subject: String,
+    contact: String,
+    offset: Option<Offset>,
+    channel: Option<Channel>,
+    /// Pending, Sent, Delivered, Failed or Skipped (S0-77..80).
+    state: &'static str,
+    status: Status,
+    reason: Option<Reason>,
+    due_at: Timestamp,
+    decided_at: Option<Timestamp>,
+    to: Option<String>,
+    body: Option<String>,
+    segments: Option<u32>,
+    cost: Option<Micros>,
+    sid: Option<String>,
+    error_code: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeline: Option<Vec<Step>>,
+}
+
+const DEFAULT_LIMIT: u32 = 50;
+const LARGEST_LIMIT: u32 = 200;
+/// The longest span of one listing.
+const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
+
+pub async fn list(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    caller: Caller,
+    filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let from = filter.from.unwrap_or(now - SignedDuration::from_hours(24));
+    let to = filter.to.unwrap_or(now + SignedDuration::from_hours(48));
+    if to < from || to.duration_since(from) > LONGEST_SPAN {
+        return Err(Problem::invalid("from and to must be at most 31 days apart, in this order"));
+    }
+    let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
+    let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
+    let mut day = keys::day(after.as_ref().map_or(from, |entry| entry.due_at));
+    let table = cx.table().await?;
+    let mut items: Vec<Message> = Vec::new();
+    let mut more = false;
+    while day <= keys::day(to) && !more {
+        let page = messages::log_page(table, &caller.tenant, day, from, after.as_ref(), limit).await?;
+        let full = page.len() == limit as usize;
+        for message in page {
+            after = Some(LogEntry { due_at: message.due_at, id: message.id.clone() });
+            if message.due_at <= to && filter.keeps(&message) {
+                items.push(message);
+            }
+            if items.len() == limit as usize {
+                more = true;
+                break;
+            }
+        }
+        if !full && !more {
+            day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+            after = None;
+        }
+    }
+    let next_cursor = after.filter(|_| more).map(|entry| write_cursor(&entry));
+    Ok(Json(Page { items: items.into_iter().map(view).collect(), next_cursor }))
+}
+
+pub async fn get(
+    State(cx): State<Arc<Context>>,
+    caller: Caller,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Json<MessageView>, Problem> {
+    let missing = || Problem::not_found("there is no such message");
+    let id = MessageId::parse(&id).ok_or_else(missing)?;
+    let found = messages::get_many(cx.table().await?, &caller.tenant, &[id]).await?;
+    let message = found.into_iter().next().ok_or_else(missing)?;
+    let timeline = Some(message.timeline.clone());
+    Ok(Json(MessageView { timeline, ..view(message) }))
+}
+
+impl Filter {
+    fn keeps(&self, message: &Message) -> bool {
+        self.status.is_none_or(|status| status == message.status)
+            && self.channel.is_none_or(|channel| Some(channel) == message.channel)
+            && self.kind.is_none_or(|kind| kind == message.kind)
+            && self.contact.as_ref().is_none_or(|contact| *contact == message.contact)
+    }
+}
+
+fn view(message: Message) -> MessageView {
+    MessageView {
+        id: message.id,
+        kind: message.kind,
+        subject: message.subject,
+        contact: message.contact,
+        offset: message.offset,
+        channel: message.channel,
+        state: message.status.shown(),
+        status: message.status,
+        reason: message.reason,
+        due_at: message.due_at,
+        decided_at: message.decided_at,
+        to: message.to.map(|to| to.e164().to_string()),
+        body: message.body,
+        segments: message.segments,
+        cost: message.cost,
+        sid: message.sid,
+        error_code: message.error_code,
+        timeline: None,
+    }
+}
+
+/// Opaque to callers: the place in the log, without the table's own keys.
+fn write_cursor(entry: &LogEntry) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{} {}", entry.due_at, entry.id))
+}
+
+fn read_cursor(cursor: &str) -> Result<LogEntry, Problem> {
+    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let entry = text.as_deref().and_then(|text| {
+        let (due_at, id) = text.split_once(' ')?;
+        Some(LogEntry { due_at: due_at.parse().ok()?, id: MessageId::parse(id)? })
+    });
+    entry.ok_or_else(|| Problem::invalid("cursor: not one that we gave"))
+}

@@ -1,0 +1,18 @@
+//! `GET /settings`: the same JSON as `tenant.json`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::access::Caller;
+use super::arrival::Arrival;
+use super::problem::Problem;
+use crate::context::Context;
+use crate::domain::tenant::Settings;
+
+pub async fn get(State(cx): State<Arc<Context>>, Arrival(now): Arrival, caller: Caller) -> Result<Json<Settings>, Problem> {
+    caller.require_admin()?;
+    let settings = cx.settings(&caller.tenant, now).await?;
+    Ok(Json(Settings::clone(&settings)))
+}

@@ -1,0 +1,101 @@
+//! What a function is told by its environment. Nothing else reads it.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+
+/// Where everything is.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The DynamoDB table: `TABLE_NAME`.
+    pub table: String,
+    /// The queue of messages to dispatch at once: `QUEUE_URL`.
+    pub queue_url: String,
+    /// The bus that we publish on: `EVENT_BUS`.
+    pub event_bus: String,
+    /// The base of our webhook URLs as Twilio calls them: `PUBLIC_URL`, without a slash at its end.
+    pub public_url: String,
+    /// `TWILIO_API_BASE`; Twilio's own by default.
+    pub twilio_api_base: String,
+    /// What the names of our secrets begin with: `SECRET_PREFIX`, by default `carillon`.
+    pub secret_prefix: String,
+    pub aws: Aws,
+}
+
+/// How AWS is reached, as the Lambda runtime says it.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: SecretString,
+    pub session_token: Option<String>,
+    /// `AWS_ENDPOINT_URL`: instead of AWS itself.
+    pub endpoint: Option<String>,
+    /// `AWS_ENDPOINT_URL_DYNAMODB` and its like, by the service's word in capitals.
+    pub endpoints: BTreeMap<&'static str, String>,
+}
+
+/// The variables that are missing, all at once.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("these environment variables are not set: {}", .0.join(", "))]
+pub struct MissingVariables(pub Vec<&'static str>);
+
+pub const SERVICES: [&str; 4] = ["DYNAMODB", "SECRETS_MANAGER", "SQS", "EVENTBRIDGE"];
+
+impl Config {
+    /// # Errors
+    /// [`MissingVariables`] names every variable that the template must set.
+    pub fn from_env() -> Result<Self, MissingVariables> {
+        #[allow(clippy::disallowed_methods)] // this is the one reader
+        Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, MissingVariables> {
+        let mut missing = Vec::new();
+        let mut required = |name: &'static str| {
+            variable(name).unwrap_or_else(|| {
+                missing.push(name);
+                String::new()
+            })
+        };
+        let config = Self {
+            table: required("TABLE_NAME"),
+            queue_url: required("QUEUE_URL"),
+            event_bus: required("EVENT_BUS"),
+            public_url: required("PUBLIC_URL").trim_end_matches('/').to_string(),
+            twilio_api_base: variable("TWILIO_API_BASE").unwrap_or_else(|| "https://api.twilio.com".into()),
+            secret_prefix: variable("SECRET_PREFIX").unwrap_or_else(|| "carillon".into()),
+            aws: Aws {
+                region: required("AWS_REGION"),
+                access_key_id: required("AWS_ACCESS_KEY_ID"),
+                secret_access_key: required("AWS_SECRET_ACCESS_KEY").into(),
+                session_token: variable("AWS_SESSION_TOKEN"),
+                endpoint: variable("AWS_ENDPOINT_URL"),
+                endpoints: SERVICES
+                    .into_iter()
+                    .filter_map(|service| Some((service, variable(&format!("AWS_ENDPOINT_URL_{service}"))?)))
+                    .collect(),
+            },
+        };
+        if missing.is_empty() { Ok(config) } else { Err(MissingVariables(missing)) }
+    }
+
+    /// The name of a secret.
+    pub fn secret(&self, name: &str) -> String {
+        format!("{}/{name}", self.secret_prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_missing_variable_is_named_at_once() {
+        let error = Config::read(|name| (name == "TABLE_NAME").then(|| "t".into())).expect_err("most are missing");
+        assert_eq!(
+            error.to_string(),
+            "these environment variables are not set: QUEUE_URL, EVENT_BUS, PUBLIC_URL, AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY"
+        );
+    }
+}

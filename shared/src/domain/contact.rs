@@ -1,0 +1,92 @@
+//! A contact: the person (student, parent, member, guest), their numbers and their wishes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::channel::{Channel, ChannelPreference};
+use super::local_time::{QuietHours, Zone};
+use super::phone::PhoneNumber;
+
+/// A contact as stored; groups are stored beside it too, by group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Contact {
+    /// The tenant's own id for the person.
+    pub id: String,
+    pub name: String,
+    pub phone: Number,
+    pub whatsapp: Number,
+    pub email: Option<String>,
+    pub channel: Option<ChannelPreference>,
+    /// The tenant's zone when absent.
+    pub time_zone: Option<Zone>,
+    pub groups: Vec<String>,
+    pub quiet_hours: Option<QuietHours>,
+    pub opted_out: bool,
+    pub opted_out_categories: BTreeSet<Category>,
+    /// Columns of the file that we do not know, by [`attribute_key`]; templates may use them.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A number as given. An unusable one is kept: it says why somebody got nothing.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Number {
+    #[default]
+    Absent,
+    Unusable(String),
+    Usable(PhoneNumber),
+}
+
+impl Number {
+    fn usable(&self) -> Option<&PhoneNumber> {
+        match self {
+            Number::Usable(number) => Some(number),
+            Number::Absent | Number::Unusable(_) => None,
+        }
+    }
+}
+
+impl Contact {
+    /// The number given for `channel`: WhatsApp uses `whatsapp`, else `phone`; a given but
+    /// unusable `whatsapp` does not fall back (reminders.md §3.3).
+    pub fn number_given(&self, channel: Channel) -> &Number {
+        match (channel, &self.whatsapp) {
+            (Channel::Sms, _) | (Channel::Whatsapp, Number::Absent) => &self.phone,
+            (Channel::Whatsapp, given) => given,
+        }
+    }
+
+    /// The number that `channel` reaches this contact at, if there is one.
+    pub fn number(&self, channel: Channel) -> Option<&PhoneNumber> {
+        self.number_given(channel).usable()
+    }
+}
+
+/// How an attribute's name is compared: without case, spaces, `_` and `-`, as headers are.
+pub fn attribute_key(name: &str) -> String {
+    name.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
+}
+
+/// What a contact can opt out of on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Category {
+    Lessons,
+    Payments,
+    Schedule,
+    Attendance,
+    Marketing,
+}
+
+impl Category {
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "lessons" => Some(Self::Lessons),
+            "payments" => Some(Self::Payments),
+            "schedule" => Some(Self::Schedule),
+            "attendance" => Some(Self::Attendance),
+            "marketing" => Some(Self::Marketing),
+            _ => None,
+        }
+    }
+}

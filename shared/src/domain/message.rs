@@ -1,0 +1,366 @@
+//! A message and its life: planned, claimed, accepted by Twilio, delivered, or not, and why.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::channel::Channel;
+use super::money::Micros;
+use super::phone::PhoneNumber;
+use super::reminder::{Kind, Offset};
+use super::tenant::TenantId;
+
+/// How far a message got. **Declaration order is the life-cycle**: what Twilio reports is merged
+/// by `max`, so callbacks may come late, twice or in any order.
+///
+/// Before Twilio has accepted, the only moves are compare-and-set on the message's revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Ours: waits for its `due_at`.
+    Scheduled,
+    /// Ours: claimed by one worker, with a lease.
+    Sending,
+    Accepted,
+    Queued,
+    Sent,
+    /// Ours, an end: decided against, see the reason.
+    Skipped,
+    Canceled,
+    Undelivered,
+    Failed,
+    Delivered,
+    Read,
+}
+
+impl Status {
+    /// Every status in life-cycle order.
+    pub const ALL: [Status; 11] = [
+        Status::Scheduled,
+        Status::Sending,
+        Status::Accepted,
+        Status::Queued,
+        Status::Sent,
+        Status::Skipped,
+        Status::Canceled,
+        Status::Undelivered,
+        Status::Failed,
+        Status::Delivered,
+        Status::Read,
+    ];
+
+    /// What Twilio's word means to us; `None` for a word that is not known.
+    pub fn from_twilio(word: &str) -> Option<Self> {
+        match word {
+            "accepted" | "scheduled" => Some(Self::Accepted),
+            // `sending` comes in no callback; fetched, it says no more than `queued`.
+            "queued" | "sending" => Some(Self::Queued),
+            "sent" => Some(Self::Sent),
+            "delivered" => Some(Self::Delivered),
+            "undelivered" | "partially_delivered" => Some(Self::Undelivered),
+            "failed" => Some(Self::Failed),
+            "canceled" => Some(Self::Canceled),
+            "read" => Some(Self::Read),
+            _ => None,
+        }
+    }
+
+    /// Place in the life-cycle, for the table's conditions.
+    pub fn rank(self) -> u32 {
+        self as u32
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Sending => "sending",
+            Self::Accepted => "accepted",
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Skipped => "skipped",
+            Self::Canceled => "canceled",
+            Self::Undelivered => "undelivered",
+            Self::Failed => "failed",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+        }
+    }
+
+    /// Whether nothing more is expected (a `delivered` WhatsApp message may still be `read`).
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued | Self::Sent => false,
+            Self::Skipped | Self::Canceled | Self::Undelivered | Self::Failed | Self::Delivered | Self::Read => true,
+        }
+    }
+
+    /// The four words that users see, and Skipped (S0-77..80).
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Scheduled | Self::Sending => "Pending",
+            Self::Accepted | Self::Queued | Self::Sent => "Sent",
+            Self::Delivered | Self::Read => "Delivered",
+            Self::Undelivered | Self::Failed => "Failed",
+            Self::Skipped | Self::Canceled => "Skipped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Why a message was not sent (reminders.md §2.3, §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    TenantDisabled,
+    TypeDisabled,
+    OptedOut,
+    InvalidNumber,
+    NoChannel,
+    TooLate,
+    Superseded,
+    /// The template asks for what the contact, lesson or payment does not have.
+    MissingVariable,
+    FrequencyCap,
+    Budget,
+    Moved,
+    LessonCancelled,
+    Paid,
+    NotAttending,
+    /// Twilio did not take it, time after time.
+    NotProcessed,
+}
+
+impl Reason {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TenantDisabled => "tenant_disabled",
+            Self::TypeDisabled => "type_disabled",
+            Self::OptedOut => "opted_out",
+            Self::InvalidNumber => "invalid_number",
+            Self::NoChannel => "no_channel",
+            Self::TooLate => "too_late",
+            Self::Superseded => "superseded",
+            Self::MissingVariable => "missing_variable",
+            Self::FrequencyCap => "frequency_cap",
+            Self::Budget => "budget",
+            Self::Moved => "moved",
+            Self::LessonCancelled => "lesson_cancelled",
+            Self::Paid => "paid",
+            Self::NotAttending => "not_attending",
+            Self::NotProcessed => "not_processed",
+        }
+    }
+}
+
+/// What happened that the message tells of, as it was when it happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Facts {
+    /// Nothing yet: the lesson or payment is read again when the reminder is due.
+    Reminder,
+    Moved { from: Timestamp, to: Timestamp },
+    Cancelled { start: Timestamp },
+    Attendance { start: Timestamp, status: String },
+}
+
+/// Our id of a message, derived from what it is about: the second try meets the first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct MessageId(String);
+
+impl MessageId {
+    /// 128 bits of SHA-256 over the parts, each with its length, so that no two lists collide.
+    pub fn derive(tenant: &TenantId, parts: &[&str]) -> Self {
+        let mut input = Vec::with_capacity(128);
+        for part in std::iter::once(&tenant.as_str()).chain(parts) {
+            input.extend_from_slice(&(part.len() as u32).to_be_bytes());
+            input.extend_from_slice(part.as_bytes());
+        }
+        let digest = ring::digest::digest(&ring::digest::SHA256, &input);
+        let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        Self(format!("msg_{hex}"))
+    }
+
+    /// An id as it comes back in a callback URL; anything else is no id of ours.
+    pub fn parse(text: &str) -> Option<Self> {
+        let hex = text.strip_prefix("msg_")?;
+        let fits = hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
+        fits.then(|| Self(text.to_string()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One line of a message's story.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub at: Timestamp,
+    /// `planned`, `deferred`, `claimed`, `accepted`, `callback`, …
+    pub step: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Step {
+    pub fn new(at: Timestamp, step: &str) -> Self {
+        Self { at, step: step.to_string(), detail: None }
+    }
+
+    pub fn with(at: Timestamp, step: &str, detail: impl fmt::Display) -> Self {
+        Self { detail: Some(detail.to_string()), ..Self::new(at, step) }
+    }
+}
+
+/// A message as stored.
+///
+/// A planned message has no channel: that is decided when it is due. Decided for one channel it
+/// keeps its row; for several, the first keeps the row and each other gets one of its own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    pub id: MessageId,
+    pub kind: Kind,
+    /// The lesson's or payment's id.
+    pub subject: String,
+    /// The lesson's or payment's version that it was planned for.
+    pub version: u32,
+    /// The contact's id.
+    pub contact: String,
+    pub offset: Option<Offset>,
+    pub channel: Option<Channel>,
+    pub facts: Facts,
+    pub status: Status,
+    pub reason: Option<Reason>,
+    pub planned_at: Timestamp,
+    /// When it goes, or goes again.
+    pub due_at: Timestamp,
+    /// While it is claimed: when the claim lapses, so that somebody finds out what became of it.
+    #[serde(default)]
+    pub lease_until: Option<Timestamp>,
+    /// Grows with every write; each write names the one it saw.
+    pub revision: u32,
+    /// How often Twilio was called for it.
+    pub attempt: u32,
+    /// How often the resolver has looked for it at Twilio since the last attempt.
+    #[serde(default)]
+    pub looks: u32,
+    /// When it was last handed to Twilio, or decided.
+    pub decided_at: Option<Timestamp>,
+    pub to: Option<PhoneNumber>,
+    pub body: Option<String>,
+    pub segments: Option<u32>,
+    /// Reserved on the meter of [`Message::month`].
+    pub cost: Option<Micros>,
+    pub month: Option<String>,
+    /// Twilio's id, once it has accepted.
+    pub sid: Option<String>,
+    pub error_code: Option<u32>,
+    pub timeline: Vec<Step>,
+}
+
+impl Message {
+    /// A message of `kind` that waits for `due_at`.
+    pub fn planned(tenant: &TenantId, plan: Plan<'_>, due_at: Timestamp, now: Timestamp) -> Self {
+        let offset = plan.offset.map(|offset| offset.to_string()).unwrap_or_default();
+        let (fact, detail) = match &plan.facts {
+            Facts::Reminder => ("reminder", ""),
+            Facts::Moved { .. } => ("moved", ""),
+            Facts::Cancelled { .. } => ("cancelled", ""),
+            Facts::Attendance { status, .. } => ("attendance", status.as_str()),
+        };
+        let version = plan.version.to_string();
+        let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, detail];
+        Self {
+            id: MessageId::derive(tenant, &identity),
+            kind: plan.kind,
+            subject: plan.subject.to_string(),
+            version: plan.version,
+            contact: plan.contact.to_string(),
+            offset: plan.offset,
+            channel: None,
+            facts: plan.facts,
+            status: Status::Scheduled,
+            reason: None,
+            planned_at: now,
+            due_at,
+            lease_until: None,
+            revision: 1,
+            attempt: 0,
+            looks: 0,
+            decided_at: None,
+            to: None,
+            body: None,
+            segments: None,
+            cost: None,
+            month: None,
+            sid: None,
+            error_code: None,
+            timeline: vec![Step::new(now, "planned")],
+        }
+    }
+
+    /// When somebody has to look at it next, while it is not at Twilio.
+    pub fn wakes_at(&self) -> Timestamp {
+        self.lease_until.unwrap_or(self.due_at)
+    }
+
+    /// The same message for one more channel.
+    pub fn for_channel(&self, tenant: &TenantId, channel: Channel) -> Self {
+        Self { id: MessageId::derive(tenant, &[self.id.as_str(), channel.word()]), channel: Some(channel), revision: 1, ..self.clone() }
+    }
+
+    /// The order in which messages of one instant are decided (reminders.md §3): strings, null first.
+    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>) {
+        let offset = self.offset.map(|offset| offset.to_string());
+        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word))
+    }
+}
+
+/// What a message is planned for.
+#[derive(Clone, Debug)]
+pub struct Plan<'a> {
+    pub kind: Kind,
+    pub subject: &'a str,
+    pub version: u32,
+    pub contact: &'a str,
+    pub offset: Option<Offset>,
+    pub facts: Facts,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_listed_in_life_cycle_order() {
+        assert!(Status::ALL.is_sorted());
+        for status in Status::ALL {
+            assert_eq!(Status::ALL[status.rank() as usize], status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+        }
+    }
+
+    #[test]
+    fn ids_are_derived_injectively_and_survive_a_round_trip() {
+        let tenant = TenantId::parse("t").unwrap();
+        let id = MessageId::derive(&tenant, &["ab", "c"]);
+        assert_ne!(id, MessageId::derive(&tenant, &["a", "bc"]));
+        assert_ne!(id, MessageId::derive(&TenantId::parse("u").unwrap(), &["ab", "c"]));
+        assert_eq!(MessageId::parse(id.as_str()), Some(id));
+        assert_eq!(MessageId::parse("msg_../../x"), None);
+    }
+}

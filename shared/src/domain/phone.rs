@@ -1,0 +1,210 @@
+//! Phone numbers: parsed once at the edge, E.164 ever after (requirements D1).
+//!
+//! Google's metadata decides what is possible and valid; this file only decides what we accept.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region as Country};
+use rlibphonenumber::PHONE_NUMBER_UTIL;
+use serde::{Deserialize, Serialize};
+
+/// An ISO 3166 region that completes national numbers: `US`, `GB`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Region(String);
+
+impl Region {
+    fn country(&self) -> Option<Country> {
+        Country::from_str(&self.0).ok()
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let code = text.trim().to_ascii_uppercase();
+        match Country::from_str(&code) {
+            Ok(country) if PHONE_NUMBER_UTIL.get_country_code_for_region(country).is_some() => Ok(Self(code)),
+            _ => Err(format!("unknown region: '{text}'")),
+        }
+    }
+}
+
+impl From<Region> for String {
+    fn from(region: Region) -> Self {
+        region.0
+    }
+}
+
+/// How picky a tenant is about numbers (D1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// *Possible* numbers, and explicit `+` numbers of 10 to 15 digits, are accepted.
+    Possible,
+    /// Only *valid* numbers: the range is assigned in its country's plan.
+    Valid,
+}
+
+/// A number that can be handed to Twilio: `+` and 10 to 15 digits in almost every case.
+///
+/// `Debug` masks it; whoever needs the digits says [`PhoneNumber::e164`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PhoneNumber {
+    e164: String,
+    valid: bool,
+}
+
+/// Why a text is no usable number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PhoneError {
+    #[error("no number given")]
+    Empty,
+    #[error("not a phone number")]
+    NotANumber,
+    #[error("not a possible number in its country")]
+    Impossible,
+    #[error("a number without its area code cannot be reached from elsewhere")]
+    LocalOnly,
+    #[error("not a valid number, and this tenant accepts only valid ones")]
+    NotValid,
+}
+
+impl PhoneNumber {
+    /// Reads a number as people write it.
+    ///
+    /// National digits are completed with `region`; a `whatsapp:` prefix is dropped.
+    ///
+    /// # Errors
+    /// [`PhoneError`] says what is wrong; the caller reports it for this recipient and goes on.
+    pub fn parse(text: &str, region: &Region, strictness: Strictness) -> Result<Self, PhoneError> {
+        let text = strip_channel(text.trim());
+        if text.is_empty() {
+            return Err(PhoneError::Empty);
+        }
+        let parsed = parse_possible(text, region);
+        let number = match (parsed, strictness) {
+            (Err(error), Strictness::Possible) => explicit(text).ok_or(error)?,
+            (parsed, _) => parsed?,
+        };
+        match strictness {
+            Strictness::Valid if !number.valid => Err(PhoneError::NotValid),
+            _ => Ok(number),
+        }
+    }
+
+    /// The number in E.164: `+15551234567`.
+    pub fn e164(&self) -> &str {
+        &self.e164
+    }
+
+    /// Whether the number lies in an assigned range of its country; a warning when not (D1).
+    pub fn is_valid(&self) -> bool {
+        self.valid
+    }
+
+    /// Whether the number belongs to the North American plan, whose quiet hours are law.
+    pub fn is_north_american(&self) -> bool {
+        self.e164.starts_with("+1")
+    }
+}
+
+impl fmt::Debug for PhoneNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&mask(&self.e164))
+    }
+}
+
+/// `+1555•••4567`: enough to recognise a number, not enough to call it.
+pub fn mask(number: &str) -> String {
+    let digits: Vec<char> = number.chars().collect();
+    if digits.len() <= 8 {
+        return "•".repeat(digits.len().min(4));
+    }
+    let head: String = digits[..digits.len().min(5)].iter().collect();
+    let tail: String = digits[digits.len() - 4..].iter().collect();
+    format!("{head}•••{tail}")
+}
+
+/// Drops `whatsapp:` in any case: libphonenumber would swallow it silently.
+fn strip_channel(text: &str) -> &str {
+    match text.get(..9) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("whatsapp:") => text[9..].trim(),
+        _ => text,
+    }
+}
+
+fn parse_possible(text: &str, region: &Region) -> Result<PhoneNumber, PhoneError> {
+    let parsed = PHONE_NUMBER_UTIL.parse(text, region.country()).map_err(|_| PhoneError::NotANumber)?;
+    match PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed) {
+        Ok(NumberLengthType::IsPossible) => {}
+        Ok(NumberLengthType::IsPossibleLocalOnly) => return Err(PhoneError::LocalOnly),
+        Err(_) => return Err(PhoneError::Impossible),
+    }
+    Ok(PhoneNumber {
+        e164: PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned(),
+        valid: PHONE_NUMBER_UTIL.is_valid_number(&parsed),
+    })
+}
+
+/// `+` with 10 to 15 digits, the first not 0, kept as written though its country's plan says no (D1, S1-45).
+fn explicit(text: &str) -> Option<PhoneNumber> {
+    let rest = text.strip_prefix('+').or_else(|| text.strip_prefix('+'))?;
+    if rest.chars().any(|c| !c.is_ascii_digit() && !" -.()/\u{a0}".contains(c)) {
+        return None;
+    }
+    let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
+    let fits = (10..=15).contains(&digits.len()) && !digits.starts_with('0');
+    fits.then(|| PhoneNumber { e164: format!("+{digits}"), valid: false })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn us() -> Region {
+        Region::try_from("US".to_string()).unwrap()
+    }
+
+    #[test]
+    fn the_seed_formats_give_the_output_of_d1() {
+        for (text, e164) in [
+            ("5551234567", "+15551234567"),         // S1-43
+            ("15551234567", "+15551234567"),        // S1-44
+            ("+1234567890", "+1234567890"),         // S1-45, S2-19
+            ("(555) 123-4567", "+15551234567"),     // S1-30
+            ("555-123-4567", "+15551234567"),       // S1-29
+            ("1234567890", "+11234567890"),         // S2-18
+            ("(123) 456-7890", "+11234567890"),     // S2-20
+            ("123-456-7890", "+11234567890"),       // S2-21
+            ("1987654321", "+11987654321"),         // S2-17
+            ("whatsapp:+1234567890", "+1234567890"), // S0-22
+            ("WhatsApp: 5551234567", "+15551234567"),
+            ("+44 (0)7700 900117", "+447700900117"),
+        ] {
+            assert_eq!(PhoneNumber::parse(text, &us(), Strictness::Possible).unwrap().e164(), e164, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_no_network_can_reach_is_refused() {
+        for text in ["", "  ", "+0987654321", "call the office", "555", "5551234", "+1", "+12345678901234567"] {
+            assert!(PhoneNumber::parse(text, &us(), Strictness::Possible).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_strict_tenant_accepts_only_valid_numbers() {
+        assert!(PhoneNumber::parse("5551234567", &us(), Strictness::Valid).is_err());
+        assert!(PhoneNumber::parse("+1234567890", &us(), Strictness::Valid).is_err());
+        assert!(PhoneNumber::parse("212 555 0161", &us(), Strictness::Valid).unwrap().is_valid());
+    }
+
+    #[test]
+    fn debug_never_shows_a_whole_number() {
+        let number = PhoneNumber::parse("5551234567", &us(), Strictness::Possible).unwrap();
+        assert_eq!(format!("{number:?}"), "+1555•••4567");
+    }
+}

@@ -1,0 +1,88 @@
+//! What a school tells us: lessons moved, attendance taken, payments settled.
+//!
+//! The same JSON arrives as the `detail` of an EventBridge event (source `school`, detail-type the
+//! event's name) and as a line of `events.jsonl`.
+
+use serde::Deserialize;
+
+/// One fact, by its detail-type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SchoolEvent {
+    LessonCreated(LessonCreated),
+    LessonMoved(LessonMoved),
+    LessonCancelled(LessonCancelled),
+    AttendanceRecorded(AttendanceRecorded),
+    PaymentSettled(PaymentSettled),
+}
+
+/// Also replaces a known lesson.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LessonCreated {
+    pub lesson: String,
+    pub subject: String,
+    pub teacher: String,
+    /// Wall clock in the lesson's zone, or RFC 3339.
+    pub starts_at: String,
+    /// Contact ids or group names.
+    pub students: Vec<String>,
+    #[serde(default)]
+    pub course: Option<String>,
+    #[serde(default)]
+    pub duration_minutes: Option<u32>,
+    #[serde(default, alias = "timezone")]
+    pub time_zone: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LessonMoved {
+    pub lesson: String,
+    pub starts_at: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LessonCancelled {
+    pub lesson: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttendanceRecorded {
+    pub lesson: String,
+    pub contact: String,
+    /// As the school words it: Present, Late, Absent.
+    pub status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentSettled {
+    pub payment: String,
+}
+
+/// An event that cannot be read; the sender must mend it, a retry does not help.
+#[derive(Debug, thiserror::Error)]
+pub enum EventError {
+    #[error("unknown event '{0}'")]
+    UnknownName(String),
+    #[error("the event's detail does not fit its name")]
+    BadDetail(#[source] serde_json::Error),
+}
+
+impl SchoolEvent {
+    /// # Errors
+    /// [`EventError`], when the name or the detail is none that we know.
+    pub fn parse(name: &str, detail: &serde_json::Value) -> Result<Self, EventError> {
+        let bad = EventError::BadDetail;
+        Ok(match name {
+            "lesson.created" => Self::LessonCreated(Deserialize::deserialize(detail).map_err(bad)?),
+            "lesson.moved" => Self::LessonMoved(Deserialize::deserialize(detail).map_err(bad)?),
+            "lesson.cancelled" => Self::LessonCancelled(Deserialize::deserialize(detail).map_err(bad)?),
+            "attendance.recorded" => Self::AttendanceRecorded(Deserialize::deserialize(detail).map_err(bad)?),
+            "payment.settled" => Self::PaymentSettled(Deserialize::deserialize(detail).map_err(bad)?),
+            _ => return Err(EventError::UnknownName(name.to_string())),
+        })
+    }
+}

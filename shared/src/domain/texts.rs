@@ -1,0 +1,117 @@
+//! The default texts (S0-42..45) and the values that fill a template.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use jiff::Timestamp;
+
+use super::contact::{Contact, attribute_key};
+use super::lesson::Lesson;
+use super::local_time::{self, Zone};
+use super::message::Facts;
+use super::payment::Payment;
+use super::reminder::Kind;
+use super::template::{MissingVariable, Template};
+use super::tenant::Settings;
+
+static LESSON_REMINDER: LazyLock<Template> =
+    LazyLock::new(|| known("Hi {name}, reminder: You have {subject} lesson with {teacher} at {time} {day}."));
+static PAYMENT_REMINDER: LazyLock<Template> = LazyLock::new(|| {
+    known("Hi {name}, payment of {amount} for {course} is due on {date}. Please pay to avoid service interruption.")
+});
+static MOVED: LazyLock<Template> = LazyLock::new(|| {
+    known("Important: Your {subject} lesson scheduled for {original_time} has been rescheduled to {new_time}.")
+});
+static CANCELLED: LazyLock<Template> =
+    LazyLock::new(|| known("Important: Your {subject} lesson on {date} at {time} has been cancelled."));
+static ATTENDANCE: LazyLock<Template> =
+    LazyLock::new(|| known("Hi {name}, attendance for {subject} on {date}: {status}."));
+
+fn known(source: &str) -> Template {
+    Template::parse(source).expect("the default texts are well formed")
+}
+
+/// The lesson or payment that a message is about.
+#[derive(Clone, Copy, Debug)]
+pub enum Topic<'a> {
+    Lesson(&'a Lesson),
+    Payment(&'a Payment),
+}
+
+/// The text of one message, as it reads at `now`.
+///
+/// # Errors
+/// [`MissingVariable`] when the template asks for what the contact, lesson or payment does not have.
+pub fn render(
+    settings: &Settings,
+    kind: Kind,
+    facts: &Facts,
+    topic: Topic<'_>,
+    contact: &Contact,
+    now: Timestamp,
+) -> Result<String, MissingVariable> {
+    let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
+    template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))
+}
+
+/// The tenant's own text if it has one; a cancellation always keeps the default (reminders.md §4).
+fn template<'a>(settings: &'a Settings, kind: Kind, facts: &Facts) -> &'a Template {
+    let default = match (kind, facts) {
+        (_, Facts::Cancelled { .. }) => return &CANCELLED,
+        (Kind::LessonReminder, _) => &LESSON_REMINDER,
+        (Kind::PaymentReminder, _) => &PAYMENT_REMINDER,
+        (Kind::ScheduleChange, _) => &MOVED,
+        (Kind::Attendance, _) => &ATTENDANCE,
+    };
+    settings.kind(kind).template.as_ref().unwrap_or(default)
+}
+
+fn value<'a>(
+    name: &str,
+    facts: &'a Facts,
+    topic: Topic<'a>,
+    contact: &'a Contact,
+    zone: &Zone,
+    now: Timestamp,
+) -> Option<Cow<'a, str>> {
+    let start = start(facts, topic);
+    let due_date = match topic {
+        Topic::Payment(payment) => Some(payment.due_date),
+        Topic::Lesson(_) => None,
+    };
+    let day = due_date.or_else(|| start.map(|start| zone.wall(start).date()));
+    let text = |text: String| Some(Cow::Owned(text));
+    match (name, topic) {
+        ("name", _) => Some(Cow::Borrowed(&contact.name)),
+        ("subject", Topic::Lesson(lesson)) => Some(Cow::Borrowed(&lesson.subject)),
+        ("teacher", Topic::Lesson(lesson)) => Some(Cow::Borrowed(&lesson.teacher)),
+        ("course", Topic::Lesson(lesson)) => lesson.course.as_deref().map(Cow::Borrowed),
+        ("course", Topic::Payment(payment)) => payment.course.as_deref().map(Cow::Borrowed),
+        ("amount", Topic::Payment(payment)) => text(payment.amount.to_string()),
+        ("time", _) => start.map(|start| Cow::Owned(local_time::time_text(zone.wall(start)))),
+        ("date", _) => day.map(|day| Cow::Owned(local_time::date_text(day))),
+        ("day", _) => day.map(|day| Cow::Owned(local_time::day_text(day, zone.wall(now).date()))),
+        ("status", _) => match facts {
+            Facts::Attendance { status, .. } => Some(Cow::Borrowed(status)),
+            Facts::Reminder | Facts::Moved { .. } | Facts::Cancelled { .. } => None,
+        },
+        ("original_time", _) => match facts {
+            Facts::Moved { from, .. } => text(local_time::moment_text(zone.wall(*from))),
+            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } => None,
+        },
+        ("new_time", _) => match facts {
+            Facts::Moved { to, .. } => text(local_time::moment_text(zone.wall(*to))),
+            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } => None,
+        },
+        (other, _) => contact.attributes.get(&attribute_key(other)).map(|value| Cow::Borrowed(value.as_str())),
+    }
+}
+
+fn start(facts: &Facts, topic: Topic<'_>) -> Option<Timestamp> {
+    match (facts, topic) {
+        (Facts::Moved { to, .. }, _) => Some(*to),
+        (Facts::Cancelled { start } | Facts::Attendance { start, .. }, _) => Some(*start),
+        (Facts::Reminder, Topic::Lesson(lesson)) => Some(lesson.starts_at),
+        (Facts::Reminder, Topic::Payment(_)) => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! Events that come without HTTP: EventBridge's schedules and the school's events, and the queue.
+//! Real event JSON in, an answer in JSON out.
+//!
+//! Use cases are boxed here: their futures nest too deep for the compiler otherwise.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::context::{Context, ContextError};
+use crate::domain::school_event::SchoolEvent;
+use crate::domain::tenant::TenantId;
+use crate::queue::Hint;
+use crate::telemetry::Chain;
+use crate::usecases::dispatch::{dispatch_due, dispatch_hinted};
+use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
+use crate::usecases::receive_event::{Received, receive_event};
+
+/// Why an event was not dealt with; Lambda repeats it.
+#[derive(Debug, thiserror::Error)]
+pub enum EventFailure {
+    #[error(transparent)]
+    Context(#[from] ContextError),
+    #[error("this is not the JSON of an event that this function is for")]
+    NotOurs(#[source] serde_json::Error),
+}
+
+/// What we read of an EventBridge event.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Envelope {
+    time: Timestamp,
+    #[serde(default)]
+    detail_type: String,
+    #[serde(default)]
+    detail: Value,
+}
+
+fn envelope(event: Value) -> Result<Envelope, EventFailure> {
+    serde_json::from_value(event).map_err(EventFailure::NotOurs)
+}
+
+/// `scheduleLessonReminders`. The event's time is `now`, so that a repeated run plans the same.
+pub async fn lesson_reminders(cx: &Context, event: Value) -> Result<Value, EventFailure> {
+    let planned = Box::pin(plan_all_lessons(cx, envelope(event)?.time)).await?;
+    tracing::info!(planned, "lesson reminders planned");
+    Ok(json!({ "planned": planned }))
+}
+
+/// `schedulePaymentReminders`.
+pub async fn payment_reminders(cx: &Context, event: Value) -> Result<Value, EventFailure> {
+    let planned = Box::pin(plan_all_payments(cx, envelope(event)?.time)).await?;
+    tracing::info!(planned, "payment reminders planned");
+    Ok(json!({ "planned": planned }))
+}
+
+/// `dispatchMessages`: hints of the queue, or the minute tick.
+pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
+    if let Some(records) = event.get("Records") {
+        return hints(cx, records, now).await;
+    }
+    envelope(event)?;
+    let dispatched = Box::pin(dispatch_due(cx, now)).await?;
+    Ok(json!({ "dispatched": dispatched.messages.len() }))
+}
+
+/// Each record fails or passes by itself; SQS delivers again what failed.
+async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, EventFailure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Record {
+        message_id: String,
+        body: String,
+    }
+    let records: Vec<Record> = Deserialize::deserialize(records).map_err(EventFailure::NotOurs)?;
+    let mut failures = Vec::new();
+    for record in records {
+        let hint: Hint = match serde_json::from_str(&record.body) {
+            Ok(hint) => hint,
+            Err(_) => {
+                // A repetition would not make sense of it.
+                tracing::error!(record = record.message_id, "a queue message that is no hint was dropped");
+                continue;
+            }
+        };
+        if let Err(error) = Box::pin(dispatch_hinted(cx, &hint.tenant, &hint.ids, now)).await {
+            tracing::error!(tenant = %hint.tenant, error = %Chain(&error), "hinted messages could not be dispatched");
+            failures.push(json!({ "itemIdentifier": record.message_id }));
+        }
+    }
+    Ok(json!({ "batchItemFailures": failures }))
+}
+
+/// `receiveEvents`: source `school`; the detail names the tenant.
+pub async fn receive_events(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
+    let envelope = envelope(event)?;
+    let tenant = envelope.detail.get("tenant").and_then(Value::as_str).and_then(|id| TenantId::parse(id).ok());
+    let Some(tenant) = tenant else {
+        tracing::error!(event = envelope.detail_type, "an event without a tenant in its detail was ignored");
+        return Ok(json!({ "ignored": "the detail names no tenant" }));
+    };
+    let school_event = match SchoolEvent::parse(&envelope.detail_type, &envelope.detail) {
+        Ok(event) => event,
+        Err(error) => {
+            tracing::error!(%tenant, error = %Chain(&error), "an event that cannot be read was ignored");
+            return Ok(json!({ "ignored": error.to_string() }));
+        }
+    };
+    match Box::pin(receive_event(cx, &tenant, &school_event, envelope.time, now)).await {
+        Ok(Received::Done(ids)) => Ok(json!({ "messages": ids.len() })),
+        Ok(Received::Ignored(why)) => Ok(json!({ "ignored": why })),
+        Err(ContextError::NoTenant(tenant)) => {
+            tracing::error!(%tenant, "an event of a tenant that does not exist was ignored");
+            Ok(json!({ "ignored": "no such tenant" }))
+        }
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,66 @@
+//! What each contact was sent lately, for the frequency cap.
+//!
+//! A set a contact and UTC day, holding one entry a message: adding one twice counts it once. It is
+//! written with the claim and taken back with a refusal, and only for tenants that have a cap; the
+//! cap therefore counts from when it was set.
+
+use std::collections::HashMap;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::{SignedDuration, Timestamp};
+
+use super::keys;
+use super::table::{StoreError, Table, number, string};
+use super::transaction::Write;
+use crate::domain::message::MessageId;
+use crate::domain::tenant::TenantId;
+
+/// How far back the cap looks; exactly this long ago no longer counts (reminders.md §3.6).
+const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+/// A day's set is of no use once the whole day is out of the window.
+const KEEP: SignedDuration = SignedDuration::from_hours(72);
+
+/// How many messages each of `contacts` was sent less than 24 h before `now`.
+pub async fn counts(
+    table: &Table,
+    tenant: &TenantId,
+    contacts: impl IntoIterator<Item = &str>,
+    now: Timestamp,
+) -> Result<HashMap<String, u32>, StoreError> {
+    let since = now - WINDOW;
+    let days = [keys::day(since), keys::day(now)];
+    let mut owners = HashMap::new();
+    let mut wanted = Vec::new();
+    for contact in contacts {
+        for day in days {
+            let key = keys::accepted(tenant, contact, day);
+            owners.insert(key.pk.clone(), contact.to_string());
+            wanted.push(key);
+        }
+    }
+    let mut counts = HashMap::new();
+    for item in table.get_many(wanted).await? {
+        let Some(owner) = owners.get(string(&item, keys::PK)) else { continue };
+        let entries = item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice);
+        let counted = entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count();
+        *counts.entry(owner.clone()).or_default() += counted as u32;
+    }
+    Ok(counts)
+}
+
+/// Counts a message handed to Twilio at `at`.
+pub fn count(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, at: Timestamp) -> Result<Write, StoreError> {
+    let mut values = entry(id, at);
+    values.insert(":expires".to_string(), number((at + KEEP).as_second()));
+    let key = keys::accepted(tenant, contact, keys::day(at));
+    Write::update(table, &key, "SET expires = :expires ADD entries :entry", None, values)
+}
+
+/// Takes a message back that Twilio refused or did not process.
+pub fn uncount(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, at: Timestamp) -> Result<Write, StoreError> {
+    Write::update(table, &keys::accepted(tenant, contact, keys::day(at)), "DELETE entries :entry", None, entry(id, at))
+}
+
+fn entry(id: &MessageId, at: Timestamp) -> HashMap<String, AttributeValue> {
+    HashMap::from([(":entry".to_string(), AttributeValue::Ss(vec![keys::instant_and(at, id.as_str())]))])
+}

@@ -1,0 +1,88 @@
+//! What a number said about being messaged: STOP or START, when, and how we learnt it.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use jiff::Timestamp;
+
+use super::keys;
+use super::table::{StoreError, Table, string};
+use super::transaction::{Refused, Write, transact};
+use crate::domain::consent::Keyword;
+use crate::domain::phone::PhoneNumber;
+use crate::domain::tenant::TenantId;
+
+/// How a number's wish reached us.
+#[derive(Clone, Debug)]
+pub enum Source<'a> {
+    /// An inbound message, by Twilio's id.
+    Inbound(&'a str),
+    /// Twilio refused with 21610: the number had opted out there.
+    Refusal(u32),
+}
+
+/// Records a wish. The same inbound message again changes nothing, whatever came in between.
+pub async fn record(
+    table: &Table,
+    tenant: &TenantId,
+    number: &PhoneNumber,
+    wish: Keyword,
+    source: Source<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match transact(table, &[write(table, tenant, number, wish, source, now)?]).await {
+        Ok(()) | Err(Refused::Conditions(_)) => Ok(()),
+        Err(Refused::Store(error)) => Err(error),
+    }
+}
+
+/// The write that records a wish; part of a message's own change where Twilio's refusal tells it.
+pub fn write(
+    table: &Table,
+    tenant: &TenantId,
+    number: &PhoneNumber,
+    wish: Keyword,
+    source: Source<'_>,
+    now: Timestamp,
+) -> Result<Write, StoreError> {
+    let stopped = wish == Keyword::Stop;
+    let (origin, condition) = match &source {
+        Source::Inbound(sid) => (format!("inbound {sid}"), Some("NOT contains(seen, :origin)")),
+        Source::Refusal(code) => (format!("refused {code}"), None),
+    };
+    let step = HashMap::from([
+        ("at".to_string(), AttributeValue::S(now.to_string())),
+        ("stopped".to_string(), AttributeValue::Bool(stopped)),
+        ("origin".to_string(), AttributeValue::S(origin.clone())),
+    ]);
+    let mut values = HashMap::from([
+        (":stopped".to_string(), AttributeValue::Bool(stopped)),
+        (":none".to_string(), AttributeValue::L(Vec::new())),
+        (":step".to_string(), AttributeValue::L(vec![AttributeValue::M(step)])),
+        (":seen".to_string(), AttributeValue::Ss(vec![origin.clone()])),
+    ]);
+    if condition.is_some() {
+        values.insert(":origin".to_string(), AttributeValue::S(origin));
+    }
+    let key = keys::consent(tenant, &table.keyring().number_hash(number));
+    let expression = "SET stopped = :stopped, history = list_append(if_not_exists(history, :none), :step) ADD seen :seen";
+    Write::update(table, &key, expression, condition, values)
+}
+
+/// Those of `numbers` that have opted out.
+pub async fn stopped<'a>(
+    table: &Table,
+    tenant: &TenantId,
+    numbers: impl IntoIterator<Item = &'a PhoneNumber>,
+) -> Result<HashSet<PhoneNumber>, StoreError> {
+    let mut by_place = HashMap::new();
+    let mut wanted = Vec::new();
+    for number in numbers {
+        let key = keys::consent(tenant, &table.keyring().number_hash(number));
+        by_place.insert(key.pk.clone(), number);
+        wanted.push(key);
+    }
+    let items = table.get_many(wanted).await?;
+    let stopped = items.iter().filter(|item| item.get("stopped") == Some(&AttributeValue::Bool(true)));
+    Ok(stopped.filter_map(|item| by_place.get(string(item, keys::PK)).map(|number| (*number).clone())).collect())
+}

@@ -1,0 +1,226 @@
+//! Every key of the table, on one page. No other file builds one.
+//!
+//! | Entity | pk | sk | index |
+//! |---|---|---|---|
+//! | Directory of tenants | `TENANTS` | `t` | |
+//! | Settings | `TENANT#t` | `SETTINGS` | |
+//! | Contact | `TENANT#t#CONTACTS` | id | |
+//! | Group member | `TENANT#t#GROUP#g` | contact id | |
+//! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | |
+//! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
+//! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
+//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: `TENANT#t#ABOUT#kind#subject` × id · due (sparse): `DUE#shard` × due |
+//! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
+//! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
+//!
+//! Tenant ids hold no `#`, and at most one other part of a key is free text, at its end: keys of
+//! different things never collide.
+
+use std::hash::Hasher;
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::fmt::temporal::DateTimePrinter;
+
+use crate::domain::message::{Message, MessageId};
+use crate::domain::tenant::TenantId;
+
+pub const PK: &str = "pk";
+pub const SK: &str = "sk";
+
+/// The due index: everything that waits, by instant. Sparse; projects whole items.
+pub const DUE: Index = Index { name: "due", pk: "due_pk", sk: "due_sk" };
+/// Lessons, payments and the message log by time. Projects keys.
+pub const TIME: Index = Index { name: "time", pk: "time_pk", sk: "time_sk" };
+/// Messages by the lesson or payment they are about. Projects keys.
+pub const ABOUT: Index = Index { name: "about", pk: "about_pk", sk: "about_sk" };
+
+/// A global secondary index and its key attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Index {
+    pub name: &'static str,
+    pub pk: &'static str,
+    pub sk: &'static str,
+}
+
+/// A primary key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Key {
+    pub pk: String,
+    pub sk: String,
+}
+
+/// How many partitions the due index is spread over. One minute tick asks each of them once.
+pub const DUE_SHARDS: u32 = 4;
+
+pub fn directory() -> String {
+    "TENANTS".into()
+}
+
+pub fn tenant_entry(tenant: &TenantId) -> Key {
+    Key { pk: directory(), sk: tenant.to_string() }
+}
+
+pub fn settings(tenant: &TenantId) -> Key {
+    Key { pk: format!("TENANT#{tenant}"), sk: "SETTINGS".into() }
+}
+
+pub fn contact(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#CONTACTS"), sk: id.into() }
+}
+
+pub fn group(tenant: &TenantId, group: &str) -> String {
+    format!("TENANT#{tenant}#GROUP#{group}")
+}
+
+pub fn group_member(tenant: &TenantId, name: &str, contact: &str) -> Key {
+    Key { pk: group(tenant, name), sk: contact.into() }
+}
+
+pub fn consent(tenant: &TenantId, number_hash: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONSENT".into() }
+}
+
+pub fn lessons(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#LESSONS")
+}
+
+pub fn lesson(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: lessons(tenant), sk: id.into() }
+}
+
+pub fn payments(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#PAYMENTS")
+}
+
+pub fn payment(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: payments(tenant), sk: id.into() }
+}
+
+pub fn message(tenant: &TenantId, id: &MessageId) -> Key {
+    Key { pk: format!("TENANT#{tenant}#MESSAGE#{id}"), sk: "MESSAGE".into() }
+}
+
+/// `month` as `2026-11`, in the tenant's zone.
+pub fn meter(tenant: &TenantId, month: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#METER"), sk: month.into() }
+}
+
+pub fn accepted(tenant: &TenantId, contact: &str, day: Date) -> Key {
+    Key { pk: format!("TENANT#{tenant}#ACCEPTED#{contact}"), sk: day.to_string() }
+}
+
+/// A partition of the message log.
+pub fn log(tenant: &TenantId, day: Date) -> String {
+    format!("TENANT#{tenant}#LOG#{day}")
+}
+
+pub fn log_entry(tenant: &TenantId, message: &Message) -> (String, String) {
+    (log(tenant, day(message.due_at)), instant_and(message.due_at, message.id.as_str()))
+}
+
+/// What messages are about: a lesson or a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject<'a> {
+    Lesson(&'a str),
+    Payment(&'a str),
+}
+
+pub fn about(tenant: &TenantId, subject: Subject<'_>) -> String {
+    match subject {
+        Subject::Lesson(id) => format!("TENANT#{tenant}#ABOUT#LESSON#{id}"),
+        Subject::Payment(id) => format!("TENANT#{tenant}#ABOUT#PAYMENT#{id}"),
+    }
+}
+
+/// A tenant's waiting messages lie in one partition, so that they are found in one piece.
+pub fn due_shard(tenant: &TenantId) -> String {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    hash.write(tenant.as_str().as_bytes());
+    due_partition((hash.finish() % u64::from(DUE_SHARDS)) as u32)
+}
+
+pub fn due_partition(shard: u32) -> String {
+    format!("DUE#{shard}")
+}
+
+/// The tenant stands in the key: the index is the one place that knows no tenant beforehand.
+pub fn due_entry(tenant: &TenantId, message: &Message) -> (String, String) {
+    (due_shard(tenant), instant_and(message.wakes_at(), &format!("{tenant}#{}", message.id)))
+}
+
+/// The tenant of an entry of the due index.
+pub fn due_tenant(sort_key: &str) -> Option<TenantId> {
+    TenantId::parse(sort_key.split('#').nth(1)?).ok()
+}
+
+/// Bounds a range over sort keys that begin with an instant: everything at or before `at`.
+pub fn up_to(at: Timestamp) -> String {
+    format!("{}~", instant(at))
+}
+
+/// An instant as it sorts: milliseconds, fixed width.
+pub fn instant(at: Timestamp) -> String {
+    const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
+    PRINTER.timestamp_to_string(&at)
+}
+
+/// The instant at the head of a sort key.
+pub fn head_instant(sort_key: &str) -> Option<Timestamp> {
+    sort_key.split('#').next()?.parse().ok()
+}
+
+pub fn instant_and(at: Timestamp, id: &str) -> String {
+    format!("{}#{id}", instant(at))
+}
+
+/// The UTC day of an instant.
+pub fn day(at: Timestamp) -> Date {
+    jiff::tz::TimeZone::UTC.to_datetime(at).date()
+}
+
+/// FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
+struct Fnv(u64);
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_instant_sorts_as_it_runs() {
+        let at = |text: &str| instant(text.parse().unwrap());
+        assert_eq!(at("2026-03-06T00:30:00Z"), "2026-03-06T00:30:00.000Z");
+        assert!(at("2026-03-06T00:30:00Z") < at("2026-03-06T00:30:00.001Z"));
+        assert!(instant_and("2026-03-06T00:30:00Z".parse().unwrap(), "zzz") < up_to("2026-03-06T00:30:00Z".parse().unwrap()));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_of_different_things_differ(a in "[a-z0-9-]{1,8}", b in ".{0,8}", c in "[a-z0-9-]{1,8}", d in ".{0,8}") {
+            prop_assume!((&a, &b) != (&c, &d));
+            let (t, u) = (TenantId::parse(&a).unwrap(), TenantId::parse(&c).unwrap());
+            prop_assert_ne!(contact(&t, &b), contact(&u, &d));
+            prop_assert_ne!(lesson(&t, &b), lesson(&u, &d));
+            prop_assert_ne!(lesson(&t, &b), payment(&u, &d));
+            prop_assert_ne!(group(&t, &b), group(&u, &d));
+            prop_assert_ne!(about(&t, Subject::Lesson(&b)), about(&u, Subject::Lesson(&d)));
+            prop_assert_ne!(about(&t, Subject::Lesson(&b)), about(&u, Subject::Payment(&d)));
+            let today = "2026-11-21".parse().unwrap();
+            prop_assert_ne!(accepted(&t, &b, today), accepted(&u, &d, today));
+        }
+    }
+}

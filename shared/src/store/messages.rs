@@ -1,0 +1,397 @@
+//! Messages: created once, changed by compare-and-set until Twilio has them, merged from then on.
+
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
+use jiff::Timestamp;
+use jiff::civil::Date;
+
+use super::keys::{self, Subject};
+use super::meter;
+use super::table::{Item, Query, StoreError, Table, key_attributes, key_of, number, string};
+use super::transaction::{ACTIONS, Refused, Write, transact};
+use crate::domain::message::{Message, MessageId, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::reminder::Kind;
+use crate::domain::tenant::TenantId;
+
+const SEALED: &[&str] = &["to", "body"];
+const NEW: &str = "attribute_not_exists(pk)";
+const UNCHANGED: &str = "revision = :seen";
+
+fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, StoreError> {
+    let mut item = table.item(&keys::message(tenant, &message.id), message, SEALED)?;
+    item.insert("rank".into(), number(message.status.rank()));
+    let (log, entry) = keys::log_entry(tenant, message);
+    table.place(&mut item, keys::TIME, log, entry);
+    let subject = match message.kind {
+        Kind::PaymentReminder => Subject::Payment(&message.subject),
+        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => Subject::Lesson(&message.subject),
+    };
+    table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
+    if message.status <= Status::Sending {
+        let (shard, entry) = keys::due_entry(tenant, message);
+        table.place(&mut item, keys::DUE, shard, entry);
+    }
+    Ok(item)
+}
+
+fn message(table: &Table, item: Item) -> Result<Message, StoreError> {
+    table.value(item, SEALED)
+}
+
+/// Creates those of `messages` that do not exist yet, and tells how many those were.
+pub async fn create(table: &Table, tenant: &TenantId, messages: Vec<Message>) -> Result<usize, StoreError> {
+    let mut seen = HashSet::new();
+    let messages: Vec<Message> = messages.into_iter().filter(|message| seen.insert(message.id.clone())).collect();
+    let mut created = 0;
+    for chunk in messages.chunks(ACTIONS) {
+        let existing = existing(table, tenant, chunk).await?;
+        let mut writes = Vec::with_capacity(chunk.len());
+        for message in chunk.iter().filter(|message| !existing.contains(&message.id)) {
+            writes.push(Write::put(table, item(table, tenant, message)?, NEW, HashMap::new())?);
+        }
+        // Another planner may have been faster with some of them.
+        while !writes.is_empty() {
+            match transact(table, &writes).await {
+                Ok(()) => {
+                    created += writes.len();
+                    break;
+                }
+                Err(Refused::Conditions(failed)) => drop_at(&mut writes, &failed),
+                Err(Refused::Store(error)) => return Err(error),
+            }
+        }
+    }
+    Ok(created)
+}
+
+async fn existing(table: &Table, tenant: &TenantId, messages: &[Message]) -> Result<HashSet<MessageId>, StoreError> {
+    let keys = messages.iter().map(|message| keys::message(tenant, &message.id));
+    let items = table.get_many(keys).await?;
+    Ok(items.iter().filter_map(|item| MessageId::parse(string(item, "id"))).collect())
+}
+
+fn drop_at<T>(list: &mut Vec<T>, positions: &[usize]) {
+    let mut at = 0;
+    list.retain(|_| {
+        at += 1;
+        !positions.contains(&(at - 1))
+    });
+}
+
+/// One message's next state, with what must be written along with it.
+pub struct Change {
+    message: Message,
+    seen: u32,
+    money: Option<(String, Micros)>,
+    also: Vec<Write>,
+    created: Vec<Message>,
+}
+
+/// What became of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Won,
+    /// The message had changed meanwhile: read it again.
+    Lost,
+    /// The month's limit does not cover it; nothing was written.
+    OverBudget,
+}
+
+impl Change {
+    /// The next state of a message that was read at its present revision.
+    pub fn of(mut message: Message) -> Self {
+        let seen = message.revision;
+        message.revision += 1;
+        Self { message, seen, money: None, also: Vec::new(), created: Vec::new() }
+    }
+
+    /// Messages that come to be with this change or not at all.
+    pub fn creating(mut self, messages: Vec<Message>) -> Self {
+        self.created = messages;
+        self
+    }
+
+    /// Adds to the month's meter, or gives back.
+    pub fn charging(mut self, month: &str, amount: Micros) -> Self {
+        self.money = (amount != Micros::default()).then(|| (month.to_string(), amount));
+        self
+    }
+
+    pub fn along_with(mut self, write: Write) -> Self {
+        self.also.push(write);
+        self
+    }
+
+    pub fn message(&self) -> &Message {
+        &self.message
+    }
+
+    pub fn into_message(self) -> Message {
+        self.message
+    }
+
+    /// The message and those that came to be with it.
+    pub fn into_messages(self) -> Vec<Message> {
+        std::iter::once(self.message).chain(self.created).collect()
+    }
+
+    fn actions(&self) -> usize {
+        1 + self.also.len() + self.created.len()
+    }
+}
+
+/// Writes changes in as few transactions as possible; each wins or loses by itself. The answers
+/// are in the order of `changes`. Changes of one call touch different items.
+pub async fn write(
+    table: &Table,
+    tenant: &TenantId,
+    changes: &[Change],
+    limit: Option<Micros>,
+) -> Result<Vec<Written>, StoreError> {
+    let mut outcomes = vec![Written::Lost; changes.len()];
+    let mut start = 0;
+    while start < changes.len() {
+        let mut end = start;
+        let mut actions = 1; // the meter's
+        let month = changes[start].money.as_ref().map(|(month, _)| month);
+        while end < changes.len() && actions + changes[end].actions() <= ACTIONS {
+            let other = changes[end].money.as_ref().map(|(month, _)| month);
+            if other.is_some() && month.is_some() && other != month {
+                break;
+            }
+            actions += changes[end].actions();
+            end += 1;
+        }
+        write_chunk(table, tenant, changes, (start..end).collect(), limit, &mut outcomes).await?;
+        start = end;
+    }
+    Ok(outcomes)
+}
+
+async fn write_chunk(
+    table: &Table,
+    tenant: &TenantId,
+    changes: &[Change],
+    mut members: Vec<usize>,
+    limit: Option<Micros>,
+    outcomes: &mut [Written],
+) -> Result<(), StoreError> {
+    while !members.is_empty() {
+        let mut writes = Vec::with_capacity(ACTIONS);
+        let mut owners = Vec::with_capacity(ACTIONS);
+        for &member in &members {
+            let change = &changes[member];
+            let seen = HashMap::from([(":seen".to_string(), number(change.seen))]);
+            writes.push(Write::put(table, item(table, tenant, &change.message)?, UNCHANGED, seen)?);
+            for created in &change.created {
+                writes.push(Write::put(table, item(table, tenant, created)?, NEW, HashMap::new())?);
+            }
+            writes.extend(change.also.iter().cloned());
+            owners.resize(writes.len(), member);
+        }
+        let money = members.iter().filter_map(|&member| changes[member].money.as_ref());
+        let total = Micros(money.clone().map(|(_, amount)| amount.0).sum());
+        let month = money.map(|(month, _)| month).next();
+        if let Some(month) = month {
+            match meter::add(table, tenant, month, total, limit)? {
+                Some(write) => writes.push(write),
+                None => return Ok(mark(outcomes, &members, Written::OverBudget)),
+            }
+        }
+        match transact(table, &writes).await {
+            Ok(()) => return Ok(mark(outcomes, &members, Written::Won)),
+            Err(Refused::Store(error)) => return Err(error),
+            Err(Refused::Conditions(failed)) => {
+                let losers: Vec<usize> = failed.iter().filter_map(|&at| owners.get(at).copied()).collect();
+                if losers.is_empty() {
+                    // Only the meter's condition stands behind the messages'.
+                    return Ok(mark(outcomes, &members, Written::OverBudget));
+                }
+                members.retain(|member| !losers.contains(member));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn mark(outcomes: &mut [Written], members: &[usize], written: Written) {
+    for &member in members {
+        outcomes[member] = written;
+    }
+}
+
+/// What Twilio reports about a message.
+#[derive(Clone, Debug)]
+pub struct Report {
+    pub status: Status,
+    pub sid: String,
+    pub error_code: Option<u32>,
+    /// How we learnt it: `callback`, `accepted`, `found`.
+    pub step: &'static str,
+}
+
+/// What became of a report.
+#[derive(Clone, Debug)]
+pub enum Merged {
+    /// It took the message further.
+    Forward(Box<Message>),
+    /// The message was further already; the report is kept in its timeline.
+    Late,
+    /// The same report again.
+    Duplicate,
+    /// There is no such message.
+    Unknown,
+}
+
+/// Merges a report by the order of [`Status`]: one write, and a second for one that comes late.
+pub async fn merge(
+    table: &Table,
+    tenant: &TenantId,
+    id: &MessageId,
+    report: &Report,
+    now: Timestamp,
+) -> Result<Merged, StoreError> {
+    let detail = match report.error_code {
+        Some(code) => format!("{} {} {code}", report.status, report.sid),
+        None => format!("{} {}", report.status, report.sid),
+    };
+    let step = Step::with(now, report.step, &detail);
+    let step: AttributeValue =
+        serde_dynamo::to_attribute_value(step).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
+    let append = "timeline = list_append(timeline, :step), sid = if_not_exists(sid, :sid)";
+    let code = if report.error_code.is_some() { ", error_code = :code" } else { "" };
+    let key = key_attributes(&keys::message(tenant, id));
+    let mut request = table
+        .client
+        .update_item()
+        .table_name(&table.name)
+        .set_key(Some(key.clone()))
+        .condition_expression("attribute_exists(pk) AND #rank < :rank")
+        .update_expression(format!(
+            "SET #status = :status, #rank = :rank, {append}{code} ADD revision :one REMOVE due_pk, due_sk"
+        ))
+        .expression_attribute_names("#status", "status")
+        .expression_attribute_names("#rank", "rank")
+        .expression_attribute_values(":status", AttributeValue::S(report.status.word().into()))
+        .expression_attribute_values(":rank", number(report.status.rank()))
+        .expression_attribute_values(":step", AttributeValue::L(vec![step.clone()]))
+        .expression_attribute_values(":sid", AttributeValue::S(report.sid.clone()))
+        .expression_attribute_values(":one", number(1))
+        .return_values(ReturnValue::AllNew)
+        .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+    if let Some(code) = report.error_code {
+        request = request.expression_attribute_values(":code", number(code));
+    }
+    let error = match request.send().await {
+        Ok(answer) => {
+            let merged = message(table, answer.attributes.unwrap_or_default())?;
+            return Ok(Merged::Forward(Box::new(merged)));
+        }
+        Err(error) => error,
+    };
+    let old = match error.as_service_error() {
+        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused.item().cloned(),
+        _ => return Err(StoreError::unreachable(error)),
+    };
+    let Some(old) = old.filter(|item| !item.is_empty()) else { return Ok(Merged::Unknown) };
+    let old = message(table, old)?;
+    if old.timeline.iter().any(|seen| seen.step == report.step && seen.detail.as_deref() == Some(detail.as_str())) {
+        return Ok(Merged::Duplicate);
+    }
+    let late = table
+        .client
+        .update_item()
+        .table_name(&table.name)
+        .set_key(Some(key))
+        .condition_expression("attribute_exists(pk)")
+        .update_expression(format!("SET {append}"))
+        .expression_attribute_values(":step", AttributeValue::L(vec![step]))
+        .expression_attribute_values(":sid", AttributeValue::S(report.sid.clone()));
+    late.send().await.map_err(StoreError::unreachable)?;
+    Ok(Merged::Late)
+}
+
+/// Those of `ids` that exist.
+pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
+    let items = table.get_many(ids.iter().map(|id| keys::message(tenant, id))).await?;
+    items.into_iter().map(|item| message(table, item)).collect()
+}
+
+/// Every message about a lesson or payment. May miss what was written in the last moments.
+pub async fn about(table: &Table, tenant: &TenantId, subject: Subject<'_>) -> Result<Vec<Message>, StoreError> {
+    let entries = table.query_all(&keys::about(tenant, subject), Some(keys::ABOUT), None).await?;
+    let items = table.get_many(entries.iter().map(key_of)).await?;
+    items.into_iter().map(|item| message(table, item)).collect()
+}
+
+/// What waits in a shard of the due index until `now`, the earliest first, at most about `most`.
+///
+/// May be a moment old: whoever acts on a message writes by compare-and-set.
+pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Result<Vec<(TenantId, Message)>, StoreError> {
+    let partition = keys::due_partition(shard);
+    let mut waiting = Vec::new();
+    let mut after = None;
+    while waiting.len() < most {
+        let range = Some(("0".to_string(), keys::up_to(now)));
+        let (page, next) =
+            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after }).await?;
+        for item in page {
+            if let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) {
+                waiting.push((tenant, message(table, item)?));
+            }
+        }
+        match next {
+            None => break,
+            next => after = next,
+        }
+    }
+    Ok(waiting)
+}
+
+/// The earliest instant at which something waits in a shard.
+pub async fn next_due(table: &Table, shard: u32) -> Result<Option<Timestamp>, StoreError> {
+    let partition = keys::due_partition(shard);
+    let (page, _) =
+        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None }).await?;
+    Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
+}
+
+/// The log of one UTC day, by the instant each message was due.
+pub async fn log(table: &Table, tenant: &TenantId, day: Date) -> Result<Vec<Message>, StoreError> {
+    let entries = table.query_all(&keys::log(tenant, day), Some(keys::TIME), None).await?;
+    by_time(table, entries).await
+}
+
+/// A page of that log: at most `limit` messages due at or after `from`, and after the entry `after`.
+pub async fn log_page(
+    table: &Table,
+    tenant: &TenantId,
+    day: Date,
+    from: Timestamp,
+    after: Option<&LogEntry>,
+    limit: u32,
+) -> Result<Vec<Message>, StoreError> {
+    let partition = keys::log(tenant, day);
+    let start = after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
+    let range = Some((start, "~".to_string()));
+    let limit = Some(limit.min(1000) as i32);
+    let (entries, _) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None }).await?;
+    by_time(table, entries).await
+}
+
+/// A place in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    pub due_at: Timestamp,
+    pub id: MessageId,
+}
+
+async fn by_time(table: &Table, entries: Vec<Item>) -> Result<Vec<Message>, StoreError> {
+    let items = table.get_many(entries.iter().map(key_of)).await?;
+    let mut messages: Vec<Message> = items.into_iter().map(|item| message(table, item)).collect::<Result<_, _>>()?;
+    messages.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
+    Ok(messages)
+}

@@ -1,0 +1,20 @@
+//! The table: the only place that names `aws_sdk_dynamodb`.
+//!
+//! `keys` is the whole design on one page; then one file per entity. Whatever is written twice must
+//! be harmless: every write is conditional, or sets what it would set again.
+
+pub mod keys;
+pub mod seal;
+mod table;
+mod transaction;
+pub mod tenants;
+pub mod contacts;
+pub mod consents;
+pub mod lessons;
+pub mod payments;
+pub mod messages;
+pub mod meter;
+pub mod accepted;
+
+pub use table::{StoreError, Table};
+pub use transaction::Write;

@@ -1,0 +1,98 @@
+//! All-or-nothing writes, and which conditions refused them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::error::SdkError;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+
+use super::keys::Key;
+use super::table::{Item, StoreError, Table, key_attributes};
+
+/// DynamoDB's limit of one transaction.
+pub(super) const ACTIONS: usize = 100;
+
+/// One conditional write.
+#[derive(Clone, Debug)]
+pub struct Write(TransactWriteItem);
+
+/// Why a transaction wrote nothing.
+#[derive(Debug)]
+pub(super) enum Refused {
+    /// The writes, by position, whose conditions did not hold; at least one.
+    Conditions(Vec<usize>),
+    Store(StoreError),
+}
+
+impl Write {
+    /// Puts `item` if `condition` holds; `values` fill its placeholders.
+    pub(super) fn put(table: &Table, item: Item, condition: &str, values: HashMap<String, AttributeValue>) -> Result<Self, StoreError> {
+        let values = (!values.is_empty()).then_some(values);
+        let put = Put::builder()
+            .table_name(&table.name)
+            .set_item(Some(item))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .build()
+            .map_err(StoreError::unreachable)?;
+        Ok(Self(TransactWriteItem::builder().put(put).build()))
+    }
+
+    pub(super) fn update(
+        table: &Table,
+        key: &Key,
+        expression: &str,
+        condition: Option<&str>,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<Self, StoreError> {
+        let update = Update::builder()
+            .table_name(&table.name)
+            .set_key(Some(key_attributes(key)))
+            .update_expression(expression)
+            .set_condition_expression(condition.map(str::to_string))
+            .set_expression_attribute_values(Some(values))
+            .build()
+            .map_err(StoreError::unreachable)?;
+        Ok(Self(TransactWriteItem::builder().update(update).build()))
+    }
+}
+
+/// A conflict with another transaction passes in milliseconds; longer trouble is the caller's.
+const TRIES: u32 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+/// Writes all of `writes` or none. At most [`ACTIONS`].
+pub(super) async fn transact(table: &Table, writes: &[Write]) -> Result<(), Refused> {
+    debug_assert!(writes.len() <= ACTIONS);
+    if writes.is_empty() {
+        return Ok(());
+    }
+    let mut tries = 0;
+    loop {
+        let items = writes.iter().map(|write| write.0.clone()).collect();
+        let error = match table.client.transact_write_items().set_transact_items(Some(items)).send().await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        tries += 1;
+        match refusals(&error) {
+            Some(failed) if !failed.is_empty() => return Err(Refused::Conditions(failed)),
+            Some(_) if tries < TRIES => tokio::time::sleep(FIRST_PAUSE * 2u32.pow(tries)).await,
+            _ => return Err(Refused::Store(StoreError::unreachable(error))),
+        }
+    }
+}
+
+/// The failed conditions of a cancelled transaction; none if it was cancelled for something that passes.
+fn refusals(error: &SdkError<TransactWriteItemsError>) -> Option<Vec<usize>> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(canceled) => {
+            let reasons = canceled.cancellation_reasons();
+            let failed = |code: Option<&str>| code == Some("ConditionalCheckFailed");
+            Some(reasons.iter().enumerate().filter(|(_, reason)| failed(reason.code())).map(|(at, _)| at).collect())
+        }
+        TransactWriteItemsError::TransactionInProgressException(_) => Some(Vec::new()),
+        _ => None,
+    }
+}

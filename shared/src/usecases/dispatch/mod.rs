@@ -1,0 +1,81 @@
+//! Sends what is due. Everything is decided now, never earlier: `decide` weighs, `send` hands over.
+
+mod decide;
+mod send;
+
+pub(super) use send::address;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::resolve_unknown::resolve_unknown;
+use crate::context::{Context, ContextError};
+use crate::domain::message::{Message, MessageId, Status};
+use crate::domain::tenant::TenantId;
+use crate::store::keys::DUE_SHARDS;
+use crate::store::messages;
+use crate::telemetry::Chain;
+
+/// How much of what is due one run takes from a shard: the order of one instant is kept within it.
+const MOST: usize = 20_000;
+
+/// What a run did: every message that it touched, as it is now.
+#[derive(Debug, Default)]
+pub struct Dispatched {
+    pub messages: Vec<(TenantId, Message)>,
+}
+
+/// The minute tick: sends everything that is due, and finds out about what is stuck.
+pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, ContextError> {
+    let table = cx.table().await?;
+    let mut dispatched = Dispatched::default();
+    for shard in 0..DUE_SHARDS {
+        let mut by_tenant: BTreeMap<TenantId, Vec<Message>> = BTreeMap::new();
+        for (tenant, message) in messages::due(table, shard, MOST, now).await? {
+            by_tenant.entry(tenant).or_default().push(message);
+        }
+        for (tenant, due) in by_tenant {
+            // One tenant's trouble does not keep the others waiting; the next tick tries it again.
+            if let Err(error) = dispatch_tenant(cx, &tenant, due, &mut dispatched, now).await {
+                tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
+            }
+        }
+    }
+    Ok(dispatched)
+}
+
+/// Follows a hint of the queue: sends those of `ids` that are due.
+pub async fn dispatch_hinted(
+    cx: &Context,
+    tenant: &TenantId,
+    ids: &[MessageId],
+    now: Timestamp,
+) -> Result<Dispatched, ContextError> {
+    let mut dispatched = Dispatched::default();
+    let hinted = messages::get_many(cx.table().await?, tenant, ids).await?;
+    let due = hinted.into_iter().filter(|message| message.status <= Status::Sending && message.wakes_at() <= now).collect();
+    dispatch_tenant(cx, tenant, due, &mut dispatched, now).await?;
+    Ok(dispatched)
+}
+
+async fn dispatch_tenant(
+    cx: &Context,
+    tenant: &TenantId,
+    due: Vec<Message>,
+    dispatched: &mut Dispatched,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
+    let mut touched = Vec::new();
+    if !stuck.is_empty() {
+        resolve_unknown(cx, tenant, stuck, &mut touched, now).await?;
+    }
+    if !waiting.is_empty() {
+        let settings = cx.settings(tenant, now).await?;
+        let (drafts, world) = decide::decide(cx, tenant, &settings, waiting, &mut touched, now).await?;
+        send::send(cx, tenant, &settings, drafts, world, &mut touched, now).await?;
+    }
+    dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Plans reminders: a row for each that is due within 48 hours. Planning twice plans once.
+
+use std::collections::{BTreeSet, HashMap};
+
+use jiff::{SignedDuration, Timestamp, ToSpan};
+
+use crate::context::{Context, ContextError};
+use crate::domain::lesson::Lesson;
+use crate::domain::message::{Facts, Message, Plan};
+use crate::domain::payment::Payment;
+use crate::domain::reminder::{HORIZON, Kind, Offset, lesson_reminders, payment_reminders};
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::{Table, contacts, lessons, messages, payments, tenants};
+use crate::telemetry::Chain;
+
+/// The daily lesson job (S0-62, S0-66): plans for every tenant, and tells how many rows are new.
+pub async fn plan_all_lessons(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+    let mut planned = 0;
+    for tenant in tenants::all(cx.table().await?).await? {
+        planned += one_tenant(&tenant, plan_tenant_lessons(cx, &tenant, now).await);
+    }
+    Ok(planned)
+}
+
+/// The daily payment job (S0-63, S0-67).
+pub async fn plan_all_payments(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+    let mut planned = 0;
+    for tenant in tenants::all(cx.table().await?).await? {
+        planned += one_tenant(&tenant, plan_tenant_payments(cx, &tenant, now).await);
+    }
+    Ok(planned)
+}
+
+/// One tenant's trouble does not keep the others from being planned; tomorrow's run tries it again.
+fn one_tenant(tenant: &TenantId, planned: Result<usize, ContextError>) -> usize {
+    planned.unwrap_or_else(|error| {
+        tracing::error!(%tenant, error = %Chain(&error), "reminders could not be planned");
+        0
+    })
+}
+
+async fn plan_tenant_lessons(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
+    let settings = cx.settings(tenant, now).await?;
+    let reach = HORIZON + longest(settings.offsets(Kind::LessonReminder));
+    let lessons = lessons::starting(cx.table().await?, tenant, now, now + reach).await?;
+    plan_lessons(cx, tenant, &settings, &lessons, now).await
+}
+
+async fn plan_tenant_payments(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
+    let settings = cx.settings(tenant, now).await?;
+    let reach = HORIZON + longest(settings.offsets(Kind::PaymentReminder));
+    let today = settings.time_zone.wall(now).date();
+    let last = settings.time_zone.wall(now + reach).date().saturating_add(1.day());
+    let payments = payments::due_between(cx.table().await?, tenant, today, last).await?;
+    plan_payments(cx, tenant, &settings, &payments, now).await
+}
+
+/// The longest offset, with a day to spare for changes of the clocks.
+fn longest(offsets: &[Offset]) -> SignedDuration {
+    let minutes = offsets.iter().map(|offset| offset.minutes()).max().unwrap_or(0);
+    SignedDuration::from_mins(i64::from(minutes)) + SignedDuration::from_hours(24)
+}
+
+/// Plans the reminders of these lessons.
+pub async fn plan_lessons(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    lessons: &[Lesson],
+    now: Timestamp,
+) -> Result<usize, ContextError> {
+    let table = cx.table().await?;
+    let due: Vec<_> = lessons
+        .iter()
+        .map(|lesson| (lesson, lesson_reminders(lesson, settings.offsets(Kind::LessonReminder), now)))
+        .filter(|(_, due)| !due.is_empty())
+        .collect();
+    let groups = Groups::load(table, tenant, due.iter().map(|(lesson, _)| *lesson)).await?;
+    let mut planned = Vec::new();
+    for (lesson, due) in due {
+        for contact in groups.attendees(lesson) {
+            for &(offset, due_at) in &due {
+                let plan = Plan {
+                    kind: Kind::LessonReminder,
+                    subject: &lesson.id,
+                    version: lesson.version,
+                    contact,
+                    offset: Some(offset),
+                    facts: Facts::Reminder,
+                };
+                planned.push(Message::planned(tenant, plan, due_at, now));
+            }
+        }
+    }
+    Ok(messages::create(table, tenant, planned).await?)
+}
+
+/// Plans the reminders of these payments.
+pub async fn plan_payments(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    payments: &[Payment],
+    now: Timestamp,
+) -> Result<usize, ContextError> {
+    let offsets = settings.offsets(Kind::PaymentReminder);
+    let mut planned = Vec::new();
+    for payment in payments {
+        for (offset, due_at) in payment_reminders(payment, offsets, settings.payment_time, &settings.time_zone, now) {
+            let plan = Plan {
+                kind: Kind::PaymentReminder,
+                subject: &payment.id,
+                version: payment.version,
+                contact: &payment.contact,
+                offset: Some(offset),
+                facts: Facts::Reminder,
+            };
+            planned.push(Message::planned(tenant, plan, due_at, now));
+        }
+    }
+    Ok(messages::create(cx.table().await?, tenant, planned).await?)
+}
+
+/// The members of the groups that some lessons name.
+pub struct Groups(HashMap<String, Vec<String>>);
+
+impl Groups {
+    pub async fn load<'a>(
+        table: &Table,
+        tenant: &TenantId,
+        lessons: impl Iterator<Item = &'a Lesson>,
+    ) -> Result<Self, ContextError> {
+        let names: BTreeSet<&String> = lessons.flat_map(|lesson| &lesson.students.groups).collect();
+        let mut groups = HashMap::new();
+        for name in names {
+            groups.insert(name.clone(), contacts::members(table, tenant, name).await?);
+        }
+        Ok(Self(groups))
+    }
+
+    /// Everybody who attends, each once, by id.
+    pub fn attendees<'a>(&'a self, lesson: &'a Lesson) -> BTreeSet<&'a str> {
+        let members = lesson.students.groups.iter().filter_map(|group| self.0.get(group)).flatten();
+        lesson.students.contacts.iter().chain(members).map(String::as_str).collect()
+    }
+}

@@ -1,0 +1,109 @@
+//! Finds out what became of messages whose outcome is unknown: the answer was lost, or the process died.
+//!
+//! Such a message is never resent blindly. Twilio's own list shows whether it has it; only after two
+//! looks, minutes apart, that find nothing is it sent again (DESIGN §3).
+
+use std::collections::HashSet;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::context::{Context, ContextError};
+use crate::domain::message::{Message, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::tenant::TenantId;
+use crate::store::messages::{self, Change, Merged, Report, Written};
+use crate::store::{Table, accepted, keys};
+use crate::telemetry::Chain;
+use crate::twilio::client::{self, Listed};
+use crate::usecases::dispatch::address;
+
+/// Looks that must find nothing before a message is sent again, and the time between them.
+const LOOKS: u32 = 2;
+const BETWEEN: SignedDuration = SignedDuration::from_mins(2);
+/// Twilio's clock and ours may differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_mins(2);
+
+/// Looks once for each of `stuck`: claimed messages whose lease is over.
+pub async fn resolve_unknown(
+    cx: &Context,
+    tenant: &TenantId,
+    stuck: Vec<Message>,
+    touched: &mut Vec<Message>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let table = cx.table().await?;
+    let credentials = cx.credentials(tenant, now).await?;
+    for message in stuck {
+        let claimed_at = message.decided_at.unwrap_or(message.planned_at);
+        let listed =
+            client::list(&cx.http, &cx.config.twilio_api_base, &credentials, &address(&message), claimed_at - SKEW).await;
+        let listed = match listed {
+            Ok(listed) => listed,
+            Err(error) => {
+                // No answer is no evidence: the message stays due, and the next tick looks again.
+                tracing::warn!(%tenant, message = %message.id, error = %Chain(&error), "an unknown outcome could not be looked up");
+                continue;
+            }
+        };
+        let found = find(table, tenant, &message, &listed, claimed_at, now).await?;
+        match found {
+            Some(found) => {
+                let status = Status::from_twilio(&found.status).unwrap_or(Status::Queued);
+                let report = Report { status, sid: found.sid.clone(), error_code: found.error_code, step: "found" };
+                if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
+                    touched.push(*merged);
+                }
+            }
+            None => {
+                let change = not_found(table, tenant, message, now)?;
+                if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
+                    touched.push(change.into_message());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The listed message that must be ours: same body, created since the claim, bound to no other of our messages.
+async fn find<'a>(
+    table: &Table,
+    tenant: &TenantId,
+    message: &Message,
+    listed: &'a [Listed],
+    claimed_at: Timestamp,
+    now: Timestamp,
+) -> Result<Option<&'a Listed>, ContextError> {
+    let same = |listed: &&Listed| {
+        listed.body == message.body && listed.created().is_some_and(|created| created >= claimed_at - SKEW)
+    };
+    let candidates: Vec<&Listed> = listed.iter().filter(same).collect();
+    if candidates.is_empty() {
+        return Ok(None);
+    }
+    let mut bound = HashSet::new();
+    let mut day = keys::day(claimed_at - SKEW);
+    while day <= keys::day(now + SignedDuration::from_hours(24)) {
+        let of_day = messages::log(table, tenant, day).await?;
+        bound.extend(of_day.into_iter().filter(|other| other.id != message.id).filter_map(|other| other.sid));
+        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+    }
+    Ok(candidates.into_iter().find(|listed| !bound.contains(&listed.sid)))
+}
+
+/// One more look that found nothing: look again later, or send again.
+fn not_found(table: &Table, tenant: &TenantId, mut message: Message, now: Timestamp) -> Result<Change, ContextError> {
+    message.looks += 1;
+    message.timeline.push(Step::with(now, "not_found", format_args!("look {} of {LOOKS}", message.looks)));
+    if message.looks < LOOKS {
+        message.lease_until = Some(now + BETWEEN);
+        return Ok(Change::of(message));
+    }
+    let reserved = message.cost.take().unwrap_or_default();
+    let month = message.month.clone().unwrap_or_default();
+    let claimed_at = message.decided_at.unwrap_or(now);
+    message.status = Status::Scheduled;
+    message.lease_until = None;
+    let uncount = accepted::uncount(table, tenant, &message.contact, &message.id, claimed_at)?;
+    Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
+}
