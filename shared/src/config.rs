@@ -31,16 +31,44 @@ pub struct Aws {
     pub session_token: Option<String>,
     /// `AWS_ENDPOINT_URL`: instead of AWS itself.
     pub endpoint: Option<String>,
-    /// `AWS_ENDPOINT_URL_DYNAMODB` and its like, by the service's word in capitals.
-    pub endpoints: BTreeMap<&'static str, String>,
+    /// `AWS_ENDPOINT_URL_DYNAMODB` and its like: for one service alone.
+    pub endpoints: BTreeMap<Service, String>,
+}
+
+/// The services that we call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Service {
+    DynamoDb,
+    SecretsManager,
+    Sqs,
+    EventBridge,
+}
+
+impl Service {
+    const ALL: [Service; 4] = [Service::DynamoDb, Service::SecretsManager, Service::Sqs, Service::EventBridge];
+
+    /// The variable that names an endpoint for this service alone.
+    fn variable(self) -> &'static str {
+        match self {
+            Service::DynamoDb => "AWS_ENDPOINT_URL_DYNAMODB",
+            Service::SecretsManager => "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+            Service::Sqs => "AWS_ENDPOINT_URL_SQS",
+            Service::EventBridge => "AWS_ENDPOINT_URL_EVENTBRIDGE",
+        }
+    }
+}
+
+impl Aws {
+    /// Where `service` is, if not at AWS itself.
+    pub fn endpoint(&self, service: Service) -> Option<&str> {
+        self.endpoints.get(&service).or(self.endpoint.as_ref()).map(String::as_str)
+    }
 }
 
 /// The variables that are missing, all at once.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("these environment variables are not set: {}", .0.join(", "))]
 pub struct MissingVariables(pub Vec<&'static str>);
-
-pub const SERVICES: [&str; 4] = ["DYNAMODB", "SECRETS_MANAGER", "SQS", "EVENTBRIDGE"];
 
 impl Config {
     /// # Errors
@@ -71,9 +99,9 @@ impl Config {
                 secret_access_key: required("AWS_SECRET_ACCESS_KEY").into(),
                 session_token: variable("AWS_SESSION_TOKEN"),
                 endpoint: variable("AWS_ENDPOINT_URL"),
-                endpoints: SERVICES
+                endpoints: Service::ALL
                     .into_iter()
-                    .filter_map(|service| Some((service, variable(&format!("AWS_ENDPOINT_URL_{service}"))?)))
+                    .filter_map(|service| Some((service, variable(service.variable())?)))
                     .collect(),
             },
         };

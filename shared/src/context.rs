@@ -3,29 +3,29 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use aws_credential_types::Credentials as AwsCredentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::shared::IntoShared;
 use jiff::{SignedDuration, Timestamp};
-use secrecy::ExposeSecret;
 use tokio::sync::OnceCell;
 
-use crate::config::Config;
+use crate::aws_client::{self, SdkTransport};
+use crate::config::{Config, Service};
 use crate::domain::tenant::{Settings, TenantId};
-use crate::http_client::{self, SdkTransport};
+use crate::http_client;
 use crate::secrets::{self, SecretsError};
 use crate::store::seal::{KeySecret, Keyring};
-use crate::store::{StoreError, Table, tenants};
+use crate::store::{self, StoreError, Table, tenants};
+use crate::{events, queue};
 use crate::twilio::credentials::Credentials;
 
 /// The adapters of one process. Making it touches no network.
 pub struct Context {
     pub config: Config,
     pub http: reqwest::Client,
-    pub secrets: aws_sdk_secretsmanager::Client,
-    pub queue: aws_sdk_sqs::Client,
-    pub events: aws_sdk_eventbridge::Client,
-    dynamodb: aws_sdk_dynamodb::Client,
+    pub secrets: secrets::Client,
+    pub queue: queue::Client,
+    pub events: events::Client,
+    dynamodb: store::Client,
     table: OnceCell<Table>,
     settings: Remembered<Settings>,
     credentials: Remembered<Credentials>,
@@ -57,33 +57,12 @@ impl Context {
 
     /// With another way to AWS: in process, for `infra/local`.
     pub fn with_transport(config: Config, http: reqwest::Client, transport: SharedHttpClient) -> Self {
-        let aws = &config.aws;
-        let credentials = AwsCredentials::new(
-            &aws.access_key_id,
-            aws.secret_access_key.expose_secret(),
-            aws.session_token.clone(),
-            None,
-            "environment",
-        );
-        macro_rules! client {
-            ($sdk:ident, $service:literal) => {{
-                let mut builder = $sdk::Config::builder()
-                    .behavior_version($sdk::config::BehaviorVersion::latest())
-                    .region($sdk::config::Region::new(aws.region.clone()))
-                    .credentials_provider(credentials.clone())
-                    .http_client(transport.clone())
-                    .stalled_stream_protection($sdk::config::StalledStreamProtectionConfig::disabled());
-                if let Some(endpoint) = aws.endpoints.get($service).or(aws.endpoint.as_ref()) {
-                    builder = builder.endpoint_url(endpoint);
-                }
-                $sdk::Client::from_conf(builder.build())
-            }};
-        }
+        let aws = |service| aws_client::sdk_config(&config.aws, service, transport.clone());
         Self {
-            dynamodb: client!(aws_sdk_dynamodb, "DYNAMODB"),
-            secrets: client!(aws_sdk_secretsmanager, "SECRETS_MANAGER"),
-            queue: client!(aws_sdk_sqs, "SQS"),
-            events: client!(aws_sdk_eventbridge, "EVENTBRIDGE"),
+            dynamodb: store::Client::new(&aws(Service::DynamoDb)),
+            secrets: secrets::Client::new(&aws(Service::SecretsManager)),
+            queue: queue::Client::new(&aws(Service::Sqs)),
+            events: events::Client::new(&aws(Service::EventBridge)),
             http,
             table: OnceCell::new(),
             settings: Remembered::default(),

@@ -1,6 +1,6 @@
 //! EventBridge: what we tell the world.
 
-use aws_sdk_eventbridge::Client;
+pub use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use serde_json::Value;
 

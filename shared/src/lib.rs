@@ -11,6 +11,7 @@ pub mod twilio;
 pub mod secrets;
 pub mod queue;
 pub mod events;
+pub mod aws_client;
 pub mod http_client;
 pub mod config;
 pub mod context;

@@ -1,7 +1,7 @@
 //! The queue: a hint that messages are due at once. The table is the truth; what the queue loses
 //! the minute tick finds.
 
-use aws_sdk_sqs::Client;
+pub use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Secrets Manager: the deployment's data keys, and each tenant's Twilio credentials.
 
-use aws_sdk_secretsmanager::Client;
+pub use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::operation::get_secret_value::GetSecretValueError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;

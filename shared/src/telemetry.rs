@@ -5,10 +5,40 @@ use std::fmt;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::domain::channel::Channel;
+use crate::domain::message::{Message, Status};
+use crate::domain::tenant::TenantId;
+
 /// Starts JSON logging at `info`. Called once, by each function's `main`.
 pub fn start() {
     let filter = EnvFilter::new("info,aws_smithy_runtime=warn,lambda_runtime=warn");
     let _ = tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(true).try_init();
+}
+
+/// The target of the lines that tell a message's fate.
+pub const MESSAGES: &str = "carillon::messages";
+
+/// One line for each step of a message that somebody may ask about: who, what, how far, and why not.
+pub fn message(tenant: &TenantId, message: &Message) {
+    let offset = message.offset.map(|offset| format!(" {offset}")).unwrap_or_default();
+    let why = match (message.reason, message.error_code) {
+        (Some(reason), _) => reason.word().to_string(),
+        (None, Some(code)) => code.to_string(),
+        (None, None) if message.status == Status::Scheduled => format!("until {}", message.due_at),
+        (None, None) => String::new(),
+    };
+    tracing::info!(
+        target: MESSAGES,
+        %tenant,
+        id = %message.id,
+        status = message.status.word(),
+        kind = message.kind.word(),
+        subject = format!("{}{offset}", message.subject),
+        contact = message.contact,
+        channel = message.channel.map_or("", Channel::word),
+        to = message.to.as_ref().map(|to| format!("{to:?}")).unwrap_or_default(),
+        why,
+    );
 }
 
 /// An error and its sources in one line, for the one place that logs it.

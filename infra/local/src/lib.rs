@@ -8,6 +8,8 @@ pub mod host;
 pub mod simulate;
 pub mod report;
 pub mod school_folder;
+pub mod sample;
+pub mod terminal;
 pub mod gateway;
 pub mod tokens;
 pub mod table;

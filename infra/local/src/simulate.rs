@@ -9,7 +9,6 @@ use shared::context::ContextError;
 use shared::domain::tenant::TenantId;
 use shared::files::TimedEvent;
 use shared::schedule::{self, EventFailure};
-use shared::store::keys::DUE_SHARDS;
 use shared::store::messages;
 use shared::usecases::save_school::save_school;
 use tokio::task::JoinSet;
@@ -72,31 +71,40 @@ pub async fn run(
     let sender = folder.school.settings.senders.sms.clone().unwrap_or_default();
     let mut now = start;
     let mut job = next_job(start, None);
+    let mut due = next_due(host, tenant).await?;
     loop {
-        let due = next_due(host).await?;
         let callback = host.twilio.next_callback_due();
         let next = [events.peek().map(|event| event.at), Some(job.0), due, callback].into_iter().flatten().min();
         let Some(next) = next.map(|next| next.max(now)).filter(|next| *next < span.until) else { break };
         now = next;
         host.clock.set(now);
         progress(now);
+        let mut planned = false;
         while let Some(event) = events.next_if(|event| event.at <= now) {
             happen(host, tenant, event, &sender, now).await?;
+            planned = true;
         }
         while job.0 <= now {
             run_job(host, job).await?;
             job = next_job(job.0, Some(job.1));
+            planned = true;
         }
         bring_callbacks(host).await;
+        if planned {
+            due = next_due(host, tenant).await?;
+        }
         let mut rounds = 0;
-        while next_due(host).await?.is_some_and(|due| due <= now) {
+        while due.is_some_and(|due| due <= now) {
             host.tick(now).await?;
+            due = next_due(host, tenant).await?;
             rounds += 1;
             if rounds > STUCK {
                 return Err(SimulationError::Stuck(now));
             }
         }
-        host.drain_queue(now).await?;
+        if planned {
+            host.drain_queue(now).await?;
+        }
     }
     // What was handed over in the last second is still reported.
     while let Some(due) = host.twilio.next_callback_due() {
@@ -106,14 +114,8 @@ pub async fn run(
     Ok(())
 }
 
-async fn next_due(host: &Host) -> Result<Option<Timestamp>, ContextError> {
-    let table = host.cx.table().await?;
-    let mut earliest = None;
-    for shard in 0..DUE_SHARDS {
-        let due = messages::next_due(table, shard).await?;
-        earliest = [earliest, due].into_iter().flatten().min();
-    }
-    Ok(earliest)
+async fn next_due(host: &Host, tenant: &TenantId) -> Result<Option<Timestamp>, ContextError> {
+    Ok(messages::next_due(host.cx.table().await?, tenant).await?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

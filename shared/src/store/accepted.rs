@@ -24,7 +24,7 @@ const KEEP: SignedDuration = SignedDuration::from_hours(72);
 pub async fn counts(
     table: &Table,
     tenant: &TenantId,
-    contacts: impl IntoIterator<Item = &str>,
+    contacts: &[&str],
     now: Timestamp,
 ) -> Result<HashMap<String, u32>, StoreError> {
     let since = now - WINDOW;
@@ -34,7 +34,7 @@ pub async fn counts(
     for contact in contacts {
         for day in days {
             let key = keys::accepted(tenant, contact, day);
-            owners.insert(key.pk.clone(), contact.to_string());
+            owners.insert(key.pk.clone(), *contact);
             wanted.push(key);
         }
     }
@@ -43,7 +43,7 @@ pub async fn counts(
         let Some(owner) = owners.get(string(&item, keys::PK)) else { continue };
         let entries = item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice);
         let counted = entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count();
-        *counts.entry(owner.clone()).or_default() += counted as u32;
+        *counts.entry((*owner).to_string()).or_default() += counted as u32;
     }
     Ok(counts)
 }

@@ -70,16 +70,16 @@ pub fn write(
 }
 
 /// Those of `numbers` that have opted out.
-pub async fn stopped<'a>(
+pub async fn stopped(
     table: &Table,
     tenant: &TenantId,
-    numbers: impl IntoIterator<Item = &'a PhoneNumber>,
+    numbers: &[&PhoneNumber],
 ) -> Result<HashSet<PhoneNumber>, StoreError> {
     let mut by_place = HashMap::new();
     let mut wanted = Vec::new();
     for number in numbers {
         let key = keys::consent(tenant, &table.keyring().number_hash(number));
-        by_place.insert(key.pk.clone(), number);
+        by_place.insert(key.pk.clone(), *number);
         wanted.push(key);
     }
     let items = table.get_many(wanted).await?;

@@ -16,7 +16,8 @@ struct Member {}
 
 /// Stores contacts and their memberships, replacing what was there.
 pub async fn put_many(table: &Table, tenant: &TenantId, contacts: &[Contact]) -> Result<(), StoreError> {
-    let before = get_many(table, tenant, contacts.iter().map(|contact| contact.id.as_str())).await?;
+    let ids: Vec<&str> = contacts.iter().map(|contact| contact.id.as_str()).collect();
+    let before = get_many(table, tenant, &ids).await?;
     let mut left = Vec::new();
     let mut items = Vec::with_capacity(contacts.len());
     for contact in contacts {
@@ -36,9 +37,9 @@ pub async fn put_many(table: &Table, tenant: &TenantId, contacts: &[Contact]) ->
 pub async fn get_many(
     table: &Table,
     tenant: &TenantId,
-    ids: impl IntoIterator<Item = &str>,
+    ids: &[&str],
 ) -> Result<HashMap<String, Contact>, StoreError> {
-    let items = table.get_many(ids.into_iter().map(|id| keys::contact(tenant, id))).await?;
+    let items = table.get_many(ids.iter().map(|id| keys::contact(tenant, id)).collect()).await?;
     let contacts = items.into_iter().map(|item| table.value::<Contact>(item, SEALED));
     contacts.map(|contact| contact.map(|contact| (contact.id.clone(), contact))).collect()
 }

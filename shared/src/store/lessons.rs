@@ -29,9 +29,9 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Le
 pub async fn get_many(
     table: &Table,
     tenant: &TenantId,
-    ids: impl IntoIterator<Item = &str>,
+    ids: &[&str],
 ) -> Result<HashMap<String, Lesson>, StoreError> {
-    let items = table.get_many(ids.into_iter().map(|id| keys::lesson(tenant, id))).await?;
+    let items = table.get_many(ids.iter().map(|id| keys::lesson(tenant, id)).collect()).await?;
     let lessons = items.into_iter().map(|item| table.value::<Lesson>(item, &[]));
     lessons.map(|lesson| lesson.map(|lesson| (lesson.id.clone(), lesson))).collect()
 }
@@ -40,7 +40,7 @@ pub async fn get_many(
 pub async fn starting(table: &Table, tenant: &TenantId, from: Timestamp, to: Timestamp) -> Result<Vec<Lesson>, StoreError> {
     let range = (keys::instant(from), keys::up_to(to));
     let entries = table.query_all(&keys::lessons(tenant), Some(keys::TIME), Some(range)).await?;
-    let items = table.get_many(entries.iter().map(key_of)).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     let mut lessons: Vec<Lesson> = items.into_iter().map(|item| table.value(item, &[])).collect::<Result<_, _>>()?;
     lessons.sort_by(|a, b| (a.starts_at, &a.id).cmp(&(b.starts_at, &b.id)));
     Ok(lessons)

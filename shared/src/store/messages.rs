@@ -68,7 +68,7 @@ pub async fn create(table: &Table, tenant: &TenantId, messages: Vec<Message>) ->
 }
 
 async fn existing(table: &Table, tenant: &TenantId, messages: &[Message]) -> Result<HashSet<MessageId>, StoreError> {
-    let keys = messages.iter().map(|message| keys::message(tenant, &message.id));
+    let keys = messages.iter().map(|message| keys::message(tenant, &message.id)).collect();
     let items = table.get_many(keys).await?;
     Ok(items.iter().filter_map(|item| MessageId::parse(string(item, "id"))).collect())
 }
@@ -316,14 +316,14 @@ pub async fn merge(
 
 /// Those of `ids` that exist.
 pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
-    let items = table.get_many(ids.iter().map(|id| keys::message(tenant, id))).await?;
+    let items = table.get_many(ids.iter().map(|id| keys::message(tenant, id)).collect()).await?;
     items.into_iter().map(|item| message(table, item)).collect()
 }
 
 /// Every message about a lesson or payment. May miss what was written in the last moments.
 pub async fn about(table: &Table, tenant: &TenantId, subject: Subject<'_>) -> Result<Vec<Message>, StoreError> {
     let entries = table.query_all(&keys::about(tenant, subject), Some(keys::ABOUT), None).await?;
-    let items = table.get_many(entries.iter().map(key_of)).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     items.into_iter().map(|item| message(table, item)).collect()
 }
 
@@ -351,9 +351,9 @@ pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Resu
     Ok(waiting)
 }
 
-/// The earliest instant at which something waits in a shard.
-pub async fn next_due(table: &Table, shard: u32) -> Result<Option<Timestamp>, StoreError> {
-    let partition = keys::due_partition(shard);
+/// The earliest instant at which something waits in the shard of `tenant`.
+pub async fn next_due(table: &Table, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
+    let partition = keys::due_shard(tenant);
     let (page, _) =
         table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None }).await?;
     Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
@@ -390,7 +390,7 @@ pub struct LogEntry {
 }
 
 async fn by_time(table: &Table, entries: Vec<Item>) -> Result<Vec<Message>, StoreError> {
-    let items = table.get_many(entries.iter().map(key_of)).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     let mut messages: Vec<Message> = items.into_iter().map(|item| message(table, item)).collect::<Result<_, _>>()?;
     messages.sort_by(|a, b| (a.due_at, &a.id).cmp(&(b.due_at, &b.id)));
     Ok(messages)

@@ -16,5 +16,6 @@ pub mod messages;
 pub mod meter;
 pub mod accepted;
 
+pub use aws_sdk_dynamodb::Client;
 pub use table::{StoreError, Table};
 pub use transaction::Write;

@@ -29,9 +29,9 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Pa
 pub async fn get_many(
     table: &Table,
     tenant: &TenantId,
-    ids: impl IntoIterator<Item = &str>,
+    ids: &[&str],
 ) -> Result<HashMap<String, Payment>, StoreError> {
-    let items = table.get_many(ids.into_iter().map(|id| keys::payment(tenant, id))).await?;
+    let items = table.get_many(ids.iter().map(|id| keys::payment(tenant, id)).collect()).await?;
     let payments = items.into_iter().map(|item| table.value::<Payment>(item, &[]));
     payments.map(|payment| payment.map(|payment| (payment.id.clone(), payment))).collect()
 }
@@ -40,7 +40,7 @@ pub async fn get_many(
 pub async fn due_between(table: &Table, tenant: &TenantId, from: Date, to: Date) -> Result<Vec<Payment>, StoreError> {
     let range = (from.to_string(), format!("{to}~"));
     let entries = table.query_all(&keys::payments(tenant), Some(keys::TIME), Some(range)).await?;
-    let items = table.get_many(entries.iter().map(key_of)).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     let mut payments: Vec<Payment> = items.into_iter().map(|item| table.value(item, &[])).collect::<Result<_, _>>()?;
     payments.sort_by(|a, b| (a.due_date, &a.id).cmp(&(b.due_date, &b.id)));
     Ok(payments)

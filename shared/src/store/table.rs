@@ -101,8 +101,7 @@ impl Table {
     }
 
     /// The items that exist of `keys`, each asked for once; in no order.
-    pub(super) async fn get_many(&self, keys: impl IntoIterator<Item = Key>) -> Result<Vec<Item>, StoreError> {
-        let mut keys: Vec<Key> = keys.into_iter().collect();
+    pub(super) async fn get_many(&self, mut keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
         keys.sort_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
         let mut found = Vec::with_capacity(keys.len());

@@ -49,7 +49,7 @@ pub(super) async fn tell_students(
     now: Timestamp,
 ) -> Result<Vec<MessageId>, ContextError> {
     let table = cx.table().await?;
-    let groups = Groups::load(table, tenant, std::iter::once(lesson)).await?;
+    let groups = Groups::load(table, tenant, &[lesson]).await?;
     let change = |contact| {
         let plan = Plan {
             kind: Kind::ScheduleChange,

@@ -75,7 +75,8 @@ pub async fn plan_lessons(
         .map(|lesson| (lesson, lesson_reminders(lesson, settings.offsets(Kind::LessonReminder), now)))
         .filter(|(_, due)| !due.is_empty())
         .collect();
-    let groups = Groups::load(table, tenant, due.iter().map(|(lesson, _)| *lesson)).await?;
+    let planned: Vec<&Lesson> = due.iter().map(|(lesson, _)| *lesson).collect();
+    let groups = Groups::load(table, tenant, &planned).await?;
     let mut planned = Vec::new();
     for (lesson, due) in due {
         for contact in groups.attendees(lesson) {
@@ -125,12 +126,8 @@ pub async fn plan_payments(
 pub struct Groups(HashMap<String, Vec<String>>);
 
 impl Groups {
-    pub async fn load<'a>(
-        table: &Table,
-        tenant: &TenantId,
-        lessons: impl Iterator<Item = &'a Lesson>,
-    ) -> Result<Self, ContextError> {
-        let names: BTreeSet<&String> = lessons.flat_map(|lesson| &lesson.students.groups).collect();
+    pub async fn load(table: &Table, tenant: &TenantId, lessons: &[&Lesson]) -> Result<Self, ContextError> {
+        let names: BTreeSet<&String> = lessons.iter().flat_map(|lesson| &lesson.students.groups).collect();
         let mut groups = HashMap::new();
         for name in names {
             groups.insert(name.clone(), contacts::members(table, tenant, name).await?);

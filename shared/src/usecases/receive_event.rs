@@ -139,7 +139,8 @@ fn zone(settings: &Settings, name: Option<&str>) -> Option<Zone> {
 /// Contact ids, and what is none but has members is a group; the rest is logged and left out.
 async fn students(cx: &Context, tenant: &TenantId, names: &[String]) -> Result<Students, ContextError> {
     let table = cx.table().await?;
-    let known = contacts::get_many(table, tenant, names.iter().map(String::as_str)).await?;
+    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
+    let known = contacts::get_many(table, tenant, &ids).await?;
     let mut students = Students::default();
     for name in names {
         if known.contains_key(name) {

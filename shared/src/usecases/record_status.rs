@@ -8,6 +8,7 @@ use crate::domain::message::{MessageId, Status};
 use crate::domain::tenant::TenantId;
 use crate::store::consents::{self, Source};
 use crate::store::messages::{self, Merged, Report};
+use crate::telemetry;
 
 /// What a status callback says.
 #[derive(Clone, Debug)]
@@ -39,6 +40,7 @@ pub async fn record_status(
     match &merged {
         Merged::Unknown => tracing::warn!(%tenant, message = %callback.message, "a callback for a message that does not exist"),
         Merged::Forward(message) => {
+            telemetry::message(tenant, message);
             if message.sid.as_ref() != Some(&callback.sid) {
                 tracing::error!(%tenant, message = %callback.message, sid = callback.sid, "Twilio has this message twice");
             }

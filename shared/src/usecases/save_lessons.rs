@@ -17,7 +17,8 @@ use crate::store::lessons;
 pub async fn save_lessons(cx: &Context, tenant: &TenantId, mut lessons: Vec<Lesson>, now: Timestamp) -> Result<(), ContextError> {
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
-    let known = lessons::get_many(table, tenant, lessons.iter().map(|lesson| lesson.id.as_str())).await?;
+    let ids: Vec<&str> = lessons.iter().map(|lesson| lesson.id.as_str()).collect();
+    let known = lessons::get_many(table, tenant, &ids).await?;
     for lesson in &mut lessons {
         if let Some(old) = known.get(&lesson.id) {
             lesson.version = next_version(old, lesson);
@@ -39,7 +40,7 @@ fn next_version(old: &Lesson, new: &Lesson) -> u32 {
 
 /// Cancels what was planned for `lesson` and does not hold for it as it is now.
 pub(super) async fn cancel_outdated(cx: &Context, tenant: &TenantId, lesson: &Lesson, now: Timestamp) -> Result<(), ContextError> {
-    let groups = Groups::load(cx.table().await?, tenant, std::iter::once(lesson)).await?;
+    let groups = Groups::load(cx.table().await?, tenant, &[lesson]).await?;
     let attendees = groups.attendees(lesson);
     let attends = |contact: &str| attendees.contains(contact);
     cancel_planned(cx, tenant, Subject::Lesson(&lesson.id), |message| outdated(message, lesson, attends), now).await

@@ -15,7 +15,8 @@ use crate::store::payments;
 pub async fn save_payments(cx: &Context, tenant: &TenantId, mut payments: Vec<Payment>, now: Timestamp) -> Result<(), ContextError> {
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
-    let known = payments::get_many(table, tenant, payments.iter().map(|payment| payment.id.as_str())).await?;
+    let ids: Vec<&str> = payments.iter().map(|payment| payment.id.as_str()).collect();
+    let known = payments::get_many(table, tenant, &ids).await?;
     for payment in &mut payments {
         if let Some(old) = known.get(&payment.id) {
             payment.version = next_version(old, payment);

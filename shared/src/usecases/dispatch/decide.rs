@@ -52,12 +52,13 @@ impl Records {
     async fn load(cx: &Context, tenant: &TenantId, due: &[Message]) -> Result<Self, ContextError> {
         let table = cx.table().await?;
         let is_payment = |message: &&Message| message.kind == Kind::PaymentReminder;
-        let payments = due.iter().filter(is_payment).map(|message| message.subject.as_str());
-        let lessons = due.iter().filter(|message| !is_payment(message)).map(|message| message.subject.as_str());
+        let contacts: Vec<&str> = due.iter().map(|message| message.contact.as_str()).collect();
+        let payments: Vec<&str> = due.iter().filter(is_payment).map(|message| message.subject.as_str()).collect();
+        let lessons: Vec<&str> = due.iter().filter(|message| !is_payment(message)).map(|message| message.subject.as_str()).collect();
         Ok(Self {
-            contacts: contacts::get_many(table, tenant, due.iter().map(|message| message.contact.as_str())).await?,
-            lessons: lessons::get_many(table, tenant, lessons).await?,
-            payments: payments::get_many(table, tenant, payments).await?,
+            contacts: contacts::get_many(table, tenant, &contacts).await?,
+            lessons: lessons::get_many(table, tenant, &lessons).await?,
+            payments: payments::get_many(table, tenant, &payments).await?,
         })
     }
 
@@ -100,10 +101,12 @@ pub async fn decide(
     let table = cx.table().await?;
     due.sort_by(|a, b| a.order().cmp(&b.order()));
     let records = Records::load(cx, tenant, &due).await?;
-    let numbers = records.contacts.values().flat_map(|contact| Channel::ALL.map(|channel| contact.number(channel))).flatten();
-    let mut world = World { stopped: consents::stopped(table, tenant, numbers).await?, counts: HashMap::new() };
+    let numbers: Vec<&PhoneNumber> =
+        records.contacts.values().flat_map(|contact| Channel::ALL.map(|channel| contact.number(channel))).flatten().collect();
+    let mut world = World { stopped: consents::stopped(table, tenant, &numbers).await?, counts: HashMap::new() };
     if settings.frequency_cap.is_some() {
-        world.counts = accepted::counts(table, tenant, records.contacts.keys().map(String::as_str), now).await?;
+        let contacts: Vec<&str> = records.contacts.keys().map(String::as_str).collect();
+        world.counts = accepted::counts(table, tenant, &contacts, now).await?;
     }
 
     let mut changes = Vec::new();

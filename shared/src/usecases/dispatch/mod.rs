@@ -15,7 +15,7 @@ use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::TenantId;
 use crate::store::keys::DUE_SHARDS;
 use crate::store::messages;
-use crate::telemetry::Chain;
+use crate::telemetry::{self, Chain};
 
 /// How much of what is due one run takes from a shard: the order of one instant is kept within it.
 const MOST: usize = 20_000;
@@ -76,6 +76,7 @@ async fn dispatch_tenant(
         let (drafts, world) = decide::decide(cx, tenant, &settings, waiting, &mut touched, now).await?;
         send::send(cx, tenant, &settings, drafts, world, &mut touched, now).await?;
     }
+    touched.iter().for_each(|message| telemetry::message(tenant, message));
     dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));
     Ok(())
 }
