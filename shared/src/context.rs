@@ -29,6 +29,7 @@ pub struct Context {
     table: OnceCell<Table>,
     settings: Remembered<Settings>,
     credentials: Remembered<Credentials>,
+    refreshed: Remembered<()>,
 }
 
 /// How long settings and credentials are believed without asking again.
@@ -67,6 +68,7 @@ impl Context {
             table: OnceCell::new(),
             settings: Remembered::default(),
             credentials: Remembered::default(),
+            refreshed: Remembered::default(),
             config,
         }
     }
@@ -103,6 +105,16 @@ impl Context {
         }
         let credentials = secrets::read(&self.secrets, &self.config.secret(&twilio_secret(tenant))).await?;
         Ok(self.credentials.put(tenant, credentials, now))
+    }
+
+    /// As [`Context::forget`], but once a minute at most: anybody can send a badly signed request.
+    pub fn refresh(&self, tenant: &TenantId, now: Timestamp) -> bool {
+        if self.refreshed.get(tenant, now).is_some() {
+            return false;
+        }
+        self.refreshed.put(tenant, (), now);
+        self.forget(tenant);
+        true
     }
 
     /// Believes nothing remembered of this tenant any more: its settings or credentials have changed.

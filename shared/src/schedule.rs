@@ -54,7 +54,8 @@ pub async fn payment_reminders(cx: &Context, event: Value) -> Result<Value, Even
     Ok(json!({ "planned": planned }))
 }
 
-/// `dispatchMessages`: hints of the queue, or the minute tick.
+/// `dispatchMessages`: hints of the queue, or the minute tick. Unlike the plans, it goes by the clock
+/// and not by the event's time: leases and quiet hours are about when a message really goes.
 pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
     if let Some(records) = event.get("Records") {
         return hints(cx, records, now).await;

@@ -28,7 +28,7 @@ use crate::aws::{self, Aws};
 use crate::clock::Clock;
 use crate::table;
 use crate::tokens::TokenKey;
-use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, LocalTwilio};
+use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, LocalTwilio, Receipts};
 
 pub const TABLE: &str = "carillon";
 pub const QUEUE: &str = "dispatch";
@@ -40,6 +40,7 @@ pub struct Options {
     /// A folder for the table, the secrets and Twilio's ledger; in memory without one.
     pub state: Option<PathBuf>,
     pub clock: Clock,
+    pub receipts: Receipts,
     /// The webhook's port; 0 for any.
     pub webhook_port: u16,
     /// The local Twilio's port; 0 for any.
@@ -49,7 +50,7 @@ pub struct Options {
 impl Options {
     /// Everything in memory, on any ports.
     pub fn in_memory(clock: Clock) -> Self {
-        Self { state: None, clock, webhook_port: 0, twilio_port: 0 }
+        Self { state: None, clock, receipts: Receipts::Each, webhook_port: 0, twilio_port: 0 }
     }
 }
 
@@ -99,6 +100,7 @@ impl Host {
             segments,
             clock: options.clock.clone(),
             callback_delays: CALLBACK_DELAYS,
+            receipts: options.receipts,
             seed: 0,
             http: http.clone(),
         })
@@ -163,8 +165,8 @@ impl Host {
         }
     }
 
-    /// Brings a callback to the webhook in process, and answers its status.
-    pub async fn bring(&self, callback: &Callback) -> StatusCode {
+    /// Brings a callback to the webhook in process, as it arrives at `now`, and answers its status.
+    pub async fn bring(&self, callback: &Callback, now: Timestamp) -> StatusCode {
         let path = callback.url.strip_prefix(&self.webhook_url).unwrap_or("/");
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut headers = HeaderMap::new();
@@ -173,7 +175,7 @@ impl Host {
             headers.insert("x-twilio-signature", signature);
         }
         let body = Bytes::from(callback.body());
-        let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, self.clock.now());
+        let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, now);
         let status = crate::gateway::invoke(self.webhook.clone(), event).await.status();
         self.twilio.record_attempt(callback, Some(status.as_u16()));
         status
@@ -229,8 +231,10 @@ pub fn scheduled(time: Timestamp) -> Value {
 
 fn open(file: Option<&Path>) -> Result<Database, StartError> {
     let refused = |error: dynoxide::DynoxideError| StartError::Table(error.to_string());
-    let Some(file) = file else { return Database::memory().map_err(refused) };
-    let database = Database::new(&file.to_string_lossy()).map_err(refused)?;
+    let database = match file {
+        Some(file) => Database::new(&file.to_string_lossy()).map_err(refused)?,
+        None => Database::memory().map_err(refused)?,
+    };
     // Without an fsync a write: survives a killed process, not a power cut. Not a production store.
     database.enable_bulk_loading().map_err(refused)?;
     Ok(database)
@@ -243,7 +247,8 @@ async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
     Ok((listener, format!("http://{address}")))
 }
 
-fn config(twilio_url: &str, webhook_url: &str) -> Config {
+/// What the environment would say on this machine.
+pub fn config(twilio_url: &str, webhook_url: &str) -> Config {
     Config {
         table: TABLE.into(),
         queue_url: format!("http://sqs.local/000000000000/{QUEUE}"),
@@ -276,7 +281,7 @@ async fn data_keys(cx: &Context) -> Result<(), StartError> {
 }
 
 /// Signs this installation's tokens.
-async fn token_secret(cx: &Context) -> Result<String, StartError> {
+pub async fn token_secret(cx: &Context) -> Result<String, StartError> {
     let name = cx.config.secret("local-tokens");
     match secrets::read::<String>(&cx.secrets, &name).await {
         Ok(secret) => Ok(secret),

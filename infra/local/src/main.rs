@@ -7,6 +7,9 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 use local::commands;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The messaging backend on one machine: serves, simulates, mints tokens.
 #[derive(Parser)]
 #[command(name = "carillon", version, args_conflicts_with_subcommands = true)]

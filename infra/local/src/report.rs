@@ -31,6 +31,9 @@ pub struct Line {
     pub to: Option<String>,
     pub body: Option<String>,
     pub segments: Option<u32>,
+    /// Tells two changes of one lesson apart, in the order in which they came.
+    #[serde(skip)]
+    version: u32,
 }
 
 /// Every message of a run, in the order of reminders.md §6.
@@ -75,7 +78,7 @@ pub async fn read(
         }
         day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
     }
-    let order = |line: &Line| (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel);
+    let order = |line: &Line| (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel, line.version);
     outcome.lines.sort_by_cached_key(order);
     for line in &outcome.lines {
         outcome.summary.add(line);
@@ -97,11 +100,12 @@ fn add_lines(lines: &mut Vec<Line>, message: Message, settings: &Settings, conta
         offset: message.offset.map(|offset| offset.to_string()),
         channel: message.channel,
         outcome: message.status,
-        reason: message.reason,
+        reason: message.reason.filter(|_| !sent),
         at,
         to: message.to.filter(|_| sent).map(|to| to.e164().to_string()),
         body: message.body.filter(|_| sent),
         segments: message.segments.filter(|_| sent),
+        version: message.version,
     };
     let undecided = matches!(message.status, Status::Scheduled | Status::Canceled) && line.channel.is_none();
     let chosen = contacts.get(&line.contact).filter(|_| undecided);

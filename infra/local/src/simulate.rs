@@ -72,6 +72,7 @@ pub async fn run(
     let mut now = start;
     let mut job = next_job(start, None);
     let mut due = next_due(host, tenant).await?;
+    let mut callbacks = Callbacks::default();
     loop {
         let callback = host.twilio.next_callback_due();
         let next = [events.peek().map(|event| event.at), Some(job.0), due, callback].into_iter().flatten().min();
@@ -89,7 +90,7 @@ pub async fn run(
             job = next_job(job.0, Some(job.1));
             planned = true;
         }
-        bring_callbacks(host).await;
+        callbacks.bring(host, now).await;
         if planned {
             due = next_due(host, tenant).await?;
         }
@@ -109,8 +110,9 @@ pub async fn run(
     // What was handed over in the last second is still reported.
     while let Some(due) = host.twilio.next_callback_due() {
         host.clock.set(due.max(now));
-        bring_callbacks(host).await;
+        callbacks.bring(host, due.max(now)).await;
     }
+    callbacks.arrive().await;
     Ok(())
 }
 
@@ -149,7 +151,7 @@ async fn happen(host: &Host, tenant: &TenantId, event: &TimedEvent, sender: &str
     if event.name == "inbound" {
         let field = |name: &str| event.detail[name].as_str().unwrap_or_default();
         if let Some(callback) = host.inbound(tenant, field("from"), sender, field("body")).await {
-            host.bring(&callback).await;
+            host.bring(&callback, now).await;
         }
         return Ok(());
     }
@@ -168,19 +170,39 @@ pub fn school_event(tenant: &TenantId, name: &str, detail: &Value, at: Timestamp
     event
 }
 
-/// How many callbacks are under way at once.
-const AT_ONCE: usize = 16;
+/// Status callbacks on their way to the webhook. They are waited for at the end, not before the next
+/// instant: in real life nothing waits for them either, and one may overtake another.
+#[derive(Default)]
+struct Callbacks(JoinSet<()>);
 
-async fn bring_callbacks(host: &Host) {
-    let mut callbacks: std::collections::VecDeque<Callback> = host.twilio.take_callbacks().into();
-    while !callbacks.is_empty() {
-        let batch: Vec<Callback> = callbacks.drain(..callbacks.len().min(AT_ONCE)).collect();
-        let mut calls = JoinSet::new();
-        for callback in batch {
-            let host = host.clone();
-            calls.spawn(async move { host.bring(&callback).await });
+impl Callbacks {
+    /// How many groups may be on their way.
+    const UNDER_WAY: usize = 8;
+    const GROUPS: usize = 4;
+
+    /// Sends off what Twilio has to tell at `now`.
+    async fn bring(&mut self, host: &Host, now: Timestamp) {
+        let mut groups: Vec<Vec<Callback>> = vec![Vec::new(); Self::GROUPS];
+        for callback in host.twilio.take_callbacks() {
+            let group = callback.message_sid().bytes().map(usize::from).sum::<usize>() % Self::GROUPS;
+            groups[group].push(callback);
         }
-        calls.join_all().await;
+        for group in groups.into_iter().filter(|group| !group.is_empty()) {
+            while self.0.len() >= Self::UNDER_WAY {
+                self.0.join_next().await;
+            }
+            let host = host.clone();
+            self.0.spawn(async move {
+                for callback in group {
+                    host.bring(&callback, now).await;
+                }
+            });
+        }
+    }
+
+    /// Waits for all of them.
+    async fn arrive(&mut self) {
+        while self.0.join_next().await.is_some() {}
     }
 }
 

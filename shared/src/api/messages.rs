@@ -67,7 +67,15 @@ pub struct MessageView {
     sid: Option<String>,
     error_code: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeline: Option<Vec<Step>>,
+    timeline: Option<Vec<StepView>>,
+}
+
+/// A line of a message's story.
+#[derive(Debug, Serialize)]
+pub struct StepView {
+    at: Timestamp,
+    step: String,
+    detail: Option<String>,
 }
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -124,7 +132,8 @@ pub async fn get(
     let id = MessageId::parse(&id).ok_or_else(missing)?;
     let found = messages::get_many(cx.table().await?, &caller.tenant, &[id]).await?;
     let message = found.into_iter().next().ok_or_else(missing)?;
-    let timeline = Some(message.timeline.clone());
+    let step = |Step { at, step, detail }: Step| StepView { at, step, detail };
+    let timeline = Some(message.timeline.iter().cloned().map(step).collect());
     Ok(Json(MessageView { timeline, ..view(message) }))
 }
 

@@ -44,6 +44,7 @@ pub async fn status(
         sid: sid.to_string(),
         status: word.to_string(),
         error_code: form.get("ErrorCode").and_then(|code| code.parse().ok()),
+        to: form.get("To").map(str::to_string),
     };
     record_status(&cx, &tenant, &callback, now).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -92,7 +93,9 @@ async fn signed(
         if is_signed(cx, &credentials, uri, headers, body, &form) {
             return Ok((tenant, form));
         }
-        cx.forget(&tenant);
+        if !cx.refresh(&tenant, now) {
+            break;
+        }
     }
     Err(refused())
 }

@@ -205,14 +205,33 @@ impl fmt::Display for MessageId {
     }
 }
 
-/// One line of a message's story.
+/// One line of a message's story, stored as one: `2026-03-06T00:30:00Z callback delivered SM…`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Step {
     pub at: Timestamp,
-    /// `planned`, `deferred`, `claimed`, `accepted`, `callback`, …
+    /// `planned`, `deferred`, `claimed`, `accepted`, `callback`, …: one word.
     pub step: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+impl TryFrom<String> for Step {
+    type Error = jiff::Error;
+
+    fn try_from(line: String) -> Result<Self, jiff::Error> {
+        let mut parts = line.splitn(3, ' ');
+        let at = parts.next().unwrap_or_default().parse()?;
+        Ok(Self { at, step: parts.next().unwrap_or_default().to_string(), detail: parts.next().map(str::to_string) })
+    }
+}
+
+impl From<Step> for String {
+    fn from(step: Step) -> Self {
+        match step.detail {
+            Some(detail) => format!("{} {} {detail}", step.at, step.step),
+            None => format!("{} {}", step.at, step.step),
+        }
+    }
 }
 
 impl Step {
@@ -244,7 +263,6 @@ pub struct Message {
     pub facts: Facts,
     pub status: Status,
     pub reason: Option<Reason>,
-    pub planned_at: Timestamp,
     /// When it goes, or goes again.
     pub due_at: Timestamp,
     /// While it is claimed: when the claim lapses, so that somebody finds out what became of it.
@@ -253,9 +271,10 @@ pub struct Message {
     /// Grows with every write; each write names the one it saw.
     pub revision: u32,
     /// How often Twilio was called for it.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub attempt: u32,
     /// How often the resolver has looked for it at Twilio since the last attempt.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub looks: u32,
     /// When it was last handed to Twilio, or decided.
     pub decided_at: Option<Timestamp>,
@@ -276,13 +295,13 @@ impl Message {
     pub fn planned(tenant: &TenantId, plan: Plan<'_>, due_at: Timestamp, now: Timestamp) -> Self {
         let offset = plan.offset.map(|offset| offset.to_string()).unwrap_or_default();
         let (fact, detail) = match &plan.facts {
-            Facts::Reminder => ("reminder", ""),
-            Facts::Moved { .. } => ("moved", ""),
-            Facts::Cancelled { .. } => ("cancelled", ""),
-            Facts::Attendance { status, .. } => ("attendance", status.as_str()),
+            Facts::Reminder => ("reminder", String::new()),
+            Facts::Moved { to, .. } => ("moved", to.to_string()),
+            Facts::Cancelled { .. } => ("cancelled", String::new()),
+            Facts::Attendance { status, .. } => ("attendance", status.clone()),
         };
         let version = plan.version.to_string();
-        let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, detail];
+        let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, &detail];
         Self {
             id: MessageId::derive(tenant, &identity),
             kind: plan.kind,
@@ -294,7 +313,6 @@ impl Message {
             facts: plan.facts,
             status: Status::Scheduled,
             reason: None,
-            planned_at: now,
             due_at,
             lease_until: None,
             revision: 1,
@@ -322,11 +340,16 @@ impl Message {
         Self { id: MessageId::derive(tenant, &[self.id.as_str(), channel.word()]), channel: Some(channel), revision: 1, ..self.clone() }
     }
 
-    /// The order in which messages of one instant are decided (reminders.md §3): strings, null first.
-    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>) {
+    /// The order in which messages of one instant are decided (reminders.md §3): strings, null first;
+    /// of two changes of one lesson, the earlier first.
+    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>, u32) {
         let offset = self.offset.map(|offset| offset.to_string());
-        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word))
+        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word), self.version)
     }
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What a message is planned for.
@@ -351,6 +374,14 @@ mod tests {
         for status in Status::ALL {
             assert_eq!(Status::ALL[status.rank() as usize], status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+        }
+    }
+
+    #[test]
+    fn a_step_is_one_line_and_back() {
+        let at = "2026-03-06T00:30:00Z".parse().unwrap();
+        for step in [Step::new(at, "planned"), Step::with(at, "callback", "delivered SM1 30003")] {
+            assert_eq!(Step::try_from(String::from(step.clone())).unwrap(), step);
         }
     }
 

@@ -42,6 +42,10 @@ fn contact(row: &mut Row<'_>, settings: &Settings, ids: &HashSet<String>) -> Opt
     let quiet_hours = row.optional("quiet_hours", form(QuietHours::parse, "HH:MM-HH:MM"));
     let opted_out = row.optional("opted_out", word(yes_or_no, "yes, no, true, false, 1, 0"));
     let opted_out_categories = row.optional("opted_out_categories", categories);
+    let groups = groups(row);
+    if groups.iter().any(|group| group.len() > super::LONGEST_ID) {
+        row.reject("groups", super::too_long());
+    }
     Some(Contact {
         id: id?,
         name: name?.to_string(),
@@ -50,7 +54,7 @@ fn contact(row: &mut Row<'_>, settings: &Settings, ids: &HashSet<String>) -> Opt
         email: (!email.is_empty()).then(|| email.to_string()),
         channel,
         time_zone,
-        groups: groups(row),
+        groups,
         quiet_hours,
         opted_out: opted_out.unwrap_or(false),
         opted_out_categories: opted_out_categories.unwrap_or_default(),

@@ -135,6 +135,13 @@ fn quoted(value: &str) -> String {
     }
 }
 
+/// Ids and group names stand in the table's keys, which hold 1,024 bytes.
+const LONGEST_ID: usize = 500;
+
+fn too_long() -> String {
+    format!("longer than {LONGEST_ID} bytes")
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -110,6 +110,10 @@ impl<'t> Row<'t> {
             self.reject("id", format!("a row before has the id {}", quoted(id)));
             return None;
         }
+        if id.len() > super::LONGEST_ID {
+            self.reject("id", super::too_long());
+            return None;
+        }
         Some(id.to_string())
     }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::keys;
 use super::table::{StoreError, Table, string};
-use super::transaction::{Refused, Write, transact};
+use super::transaction::{Patience, Refused, Write, transact};
 use crate::domain::consent::Keyword;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
@@ -30,9 +30,13 @@ pub async fn record(
     source: Source<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    match transact(table, &[write(table, tenant, number, wish, source, now)?]).await {
-        Ok(()) | Err(Refused::Conditions(_)) => Ok(()),
-        Err(Refused::Store(error)) => Err(error),
+    let mut patience = Patience::default();
+    loop {
+        match transact(table, vec![write(table, tenant, number, wish, source.clone(), now)?]).await {
+            Ok(()) | Err(Refused::Conditions(_)) => return Ok(()),
+            Err(Refused::Busy) => patience.wait().await?,
+            Err(Refused::Store(error)) => return Err(error),
+        }
     }
 }
 

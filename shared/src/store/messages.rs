@@ -10,7 +10,7 @@ use jiff::civil::Date;
 use super::keys::{self, Subject};
 use super::meter;
 use super::table::{Item, Query, StoreError, Table, key_attributes, key_of, number, string};
-use super::transaction::{ACTIONS, Refused, Write, transact};
+use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
 use crate::domain::message::{Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
@@ -47,30 +47,23 @@ pub async fn create(table: &Table, tenant: &TenantId, messages: Vec<Message>) ->
     let messages: Vec<Message> = messages.into_iter().filter(|message| seen.insert(message.id.clone())).collect();
     let mut created = 0;
     for chunk in messages.chunks(ACTIONS) {
-        let existing = existing(table, tenant, chunk).await?;
-        let mut writes = Vec::with_capacity(chunk.len());
-        for message in chunk.iter().filter(|message| !existing.contains(&message.id)) {
-            writes.push(Write::put(table, item(table, tenant, message)?, NEW, HashMap::new())?);
-        }
-        // Another planner may have been faster with some of them.
-        while !writes.is_empty() {
-            match transact(table, &writes).await {
-                Ok(()) => {
-                    created += writes.len();
-                    break;
-                }
-                Err(Refused::Conditions(failed)) => drop_at(&mut writes, &failed),
+        let existing = table.existing(chunk.iter().map(|message| keys::message(tenant, &message.id)).collect()).await?;
+        let is_new = |message: &&Message| !existing.contains(&keys::message(tenant, &message.id));
+        let mut new: Vec<&Message> = chunk.iter().filter(is_new).collect();
+        let mut patience = Patience::default();
+        loop {
+            let put = |message: &&Message| Write::put(table, item(table, tenant, message)?, NEW, HashMap::new());
+            match transact(table, new.iter().map(put).collect::<Result<_, StoreError>>()?).await {
+                Ok(()) => break,
+                // Another planner was faster with some of them.
+                Err(Refused::Conditions(failed)) => drop_at(&mut new, &failed),
+                Err(Refused::Busy) => patience.wait().await?,
                 Err(Refused::Store(error)) => return Err(error),
             }
         }
+        created += new.len();
     }
     Ok(created)
-}
-
-async fn existing(table: &Table, tenant: &TenantId, messages: &[Message]) -> Result<HashSet<MessageId>, StoreError> {
-    let keys = messages.iter().map(|message| keys::message(tenant, &message.id)).collect();
-    let items = table.get_many(keys).await?;
-    Ok(items.iter().filter_map(|item| MessageId::parse(string(item, "id"))).collect())
 }
 
 fn drop_at<T>(list: &mut Vec<T>, positions: &[usize]) {
@@ -120,8 +113,8 @@ impl Change {
         self
     }
 
-    pub fn along_with(mut self, write: Write) -> Self {
-        self.also.push(write);
+    pub fn along_with(mut self, write: impl IntoIterator<Item = Write>) -> Self {
+        self.also.extend(write);
         self
     }
 
@@ -156,12 +149,13 @@ pub async fn write(
     while start < changes.len() {
         let mut end = start;
         let mut actions = 1; // the meter's
-        let month = changes[start].money.as_ref().map(|(month, _)| month);
+        let mut month = None;
         while end < changes.len() && actions + changes[end].actions() <= ACTIONS {
             let other = changes[end].money.as_ref().map(|(month, _)| month);
             if other.is_some() && month.is_some() && other != month {
                 break;
             }
+            month = month.or(other);
             actions += changes[end].actions();
             end += 1;
         }
@@ -179,6 +173,7 @@ async fn write_chunk(
     limit: Option<Micros>,
     outcomes: &mut [Written],
 ) -> Result<(), StoreError> {
+    let mut patience = Patience::default();
     while !members.is_empty() {
         let mut writes = Vec::with_capacity(ACTIONS);
         let mut owners = Vec::with_capacity(ACTIONS);
@@ -201,8 +196,9 @@ async fn write_chunk(
                 None => return Ok(mark(outcomes, &members, Written::OverBudget)),
             }
         }
-        match transact(table, &writes).await {
+        match transact(table, writes).await {
             Ok(()) => return Ok(mark(outcomes, &members, Written::Won)),
+            Err(Refused::Busy) => patience.wait().await?,
             Err(Refused::Store(error)) => return Err(error),
             Err(Refused::Conditions(failed)) => {
                 let losers: Vec<usize> = failed.iter().filter_map(|&at| owners.get(at).copied()).collect();

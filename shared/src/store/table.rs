@@ -1,6 +1,6 @@
 //! Reading and writing items: batches, pages, retries of what was left over, sealed fields.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::time::Duration;
 
@@ -101,13 +101,24 @@ impl Table {
     }
 
     /// The items that exist of `keys`, each asked for once; in no order.
-    pub(super) async fn get_many(&self, mut keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn get_many(&self, keys: Vec<Key>) -> Result<Vec<Item>, StoreError> {
+        self.batch_get(keys, None).await
+    }
+
+    /// Those of `keys` that have an item.
+    pub(super) async fn existing(&self, keys: Vec<Key>) -> Result<HashSet<Key>, StoreError> {
+        let found = self.batch_get(keys, Some("pk, sk")).await?;
+        Ok(found.iter().map(key_of).collect())
+    }
+
+    async fn batch_get(&self, mut keys: Vec<Key>, projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
         keys.sort_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
         let mut found = Vec::with_capacity(keys.len());
         for chunk in keys.chunks(BATCH_GET) {
             let wanted = chunk.iter().map(key_attributes).collect();
-            let mut wanted = Some(KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build());
+            let wanted = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
+            let mut wanted = Some(wanted.set_projection_expression(projection.map(str::to_string)).build());
             let mut tries = 0;
             while let Some(request) = wanted.take() {
                 let request = request.map_err(StoreError::unreachable)?;

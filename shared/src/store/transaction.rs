@@ -22,6 +22,8 @@ pub struct Write(TransactWriteItem);
 pub(super) enum Refused {
     /// The writes, by position, whose conditions did not hold; at least one.
     Conditions(Vec<usize>),
+    /// Another transaction was at the same items: again, after a moment.
+    Busy,
     Store(StoreError),
 }
 
@@ -58,29 +60,41 @@ impl Write {
     }
 }
 
-/// A conflict with another transaction passes in milliseconds; longer trouble is the caller's.
-const TRIES: u32 = 8;
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
+/// Waits between tries of a transaction that met another.
+#[derive(Debug, Default)]
+pub(super) struct Patience(u32);
+
+impl Patience {
+    const TRIES: u32 = 8;
+    const FIRST_PAUSE: Duration = Duration::from_millis(5);
+
+    /// # Errors
+    /// When it took too often: a conflict passes in milliseconds.
+    pub async fn wait(&mut self) -> Result<(), StoreError> {
+        self.0 += 1;
+        if self.0 > Self::TRIES {
+            return Err(StoreError::Unreachable("transactions kept meeting each other".into()));
+        }
+        tokio::time::sleep(Self::FIRST_PAUSE * 2u32.pow(self.0)).await;
+        Ok(())
+    }
+}
 
 /// Writes all of `writes` or none. At most [`ACTIONS`].
-pub(super) async fn transact(table: &Table, writes: &[Write]) -> Result<(), Refused> {
+pub(super) async fn transact(table: &Table, writes: Vec<Write>) -> Result<(), Refused> {
     debug_assert!(writes.len() <= ACTIONS);
     if writes.is_empty() {
         return Ok(());
     }
-    let mut tries = 0;
-    loop {
-        let items = writes.iter().map(|write| write.0.clone()).collect();
-        let error = match table.client.transact_write_items().set_transact_items(Some(items)).send().await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        tries += 1;
-        match refusals(&error) {
-            Some(failed) if !failed.is_empty() => return Err(Refused::Conditions(failed)),
-            Some(_) if tries < TRIES => tokio::time::sleep(FIRST_PAUSE * 2u32.pow(tries)).await,
-            _ => return Err(Refused::Store(StoreError::unreachable(error))),
-        }
+    let items = writes.into_iter().map(|write| write.0).collect();
+    let error = match table.client.transact_write_items().set_transact_items(Some(items)).send().await {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    match refusals(&error) {
+        Some(failed) if !failed.is_empty() => Err(Refused::Conditions(failed)),
+        Some(_) => Err(Refused::Busy),
+        None => Err(Refused::Store(StoreError::unreachable(error))),
     }
 }
 

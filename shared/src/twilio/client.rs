@@ -145,7 +145,9 @@ pub enum ListError {
     Refused(StatusCode),
 }
 
-/// Twilio's messages to `to` since the day of `since`, the newest first: all that fit a page of 1000.
+/// Twilio's messages to `to`, the newest first, back to those created before `since`.
+///
+/// Not filtered by `DateSent`: what is still queued has none.
 pub async fn list(
     http: &reqwest::Client,
     base: &str,
@@ -156,18 +158,22 @@ pub async fn list(
     #[derive(Deserialize)]
     struct Page {
         messages: Vec<Listed>,
+        next_page_uri: Option<String>,
     }
-    let day = jiff::tz::TimeZone::UTC.to_datetime(since).date().to_string();
-    let query: String = form_urlencoded::Serializer::new(String::new())
-        .append_pair("To", to)
-        .append_pair("DateSent>", &day)
-        .append_pair("PageSize", "1000")
-        .finish();
-    let url = format!("{base}/2010-04-01/Accounts/{}/Messages.json?{query}", credentials.account_sid);
-    let (user, password) = credentials.basic();
-    let response = http.get(url).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
-    if !response.status().is_success() {
-        return Err(ListError::Refused(response.status()));
+    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("To", to).append_pair("PageSize", "100").finish();
+    let mut next = Some(format!("/2010-04-01/Accounts/{}/Messages.json?{query}", credentials.account_sid));
+    let mut listed = Vec::new();
+    // Relative, so that only `base` ever gets the credentials.
+    while let Some(path) = next.filter(|path| path.starts_with("/2010-04-01/")) {
+        let (user, password) = credentials.basic();
+        let response = http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
+        if !response.status().is_success() {
+            return Err(ListError::Refused(response.status()));
+        }
+        let page: Page = response.json().await.map_err(ListError::Unreachable)?;
+        let reaches_back = page.messages.last().and_then(Listed::created).is_none_or(|created| created < since);
+        listed.extend(page.messages);
+        next = page.next_page_uri.filter(|_| !reaches_back);
     }
-    Ok(response.json::<Page>().await.map_err(ListError::Unreachable)?.messages)
+    Ok(listed)
 }

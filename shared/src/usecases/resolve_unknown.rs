@@ -10,16 +10,19 @@ use jiff::{SignedDuration, Timestamp};
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Status, Step};
 use crate::domain::money::Micros;
-use crate::domain::tenant::TenantId;
+use crate::domain::smart_encoding::smart_encoded;
+use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Merged, Report, Written};
 use crate::store::{Table, accepted, keys};
 use crate::telemetry::Chain;
 use crate::twilio::client::{self, Listed};
-use crate::usecases::dispatch::address;
+use crate::usecases::dispatch::{address, counts_towards_cap};
 
 /// Looks that must find nothing before a message is sent again, and the time between them.
 const LOOKS: u32 = 2;
 const BETWEEN: SignedDuration = SignedDuration::from_mins(2);
+/// The log is by due date; what was sent this much late is still found in it.
+const LATEST: SignedDuration = SignedDuration::from_hours(72);
 /// Twilio's clock and ours may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
@@ -33,8 +36,9 @@ pub async fn resolve_unknown(
 ) -> Result<(), ContextError> {
     let table = cx.table().await?;
     let credentials = cx.credentials(tenant, now).await?;
+    let settings = cx.settings(tenant, now).await?;
     for message in stuck {
-        let claimed_at = message.decided_at.unwrap_or(message.planned_at);
+        let claimed_at = message.decided_at.unwrap_or(message.due_at);
         let listed =
             client::list(&cx.http, &cx.config.twilio_api_base, &credentials, &address(&message), claimed_at - SKEW).await;
         let listed = match listed {
@@ -55,7 +59,7 @@ pub async fn resolve_unknown(
                 }
             }
             None => {
-                let change = not_found(table, tenant, message, now)?;
+                let change = not_found(table, tenant, &settings, message, now)?;
                 if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
                     touched.push(change.into_message());
                 }
@@ -74,15 +78,18 @@ async fn find<'a>(
     claimed_at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<&'a Listed>, ContextError> {
+    let ours = smart_encoded(message.body.as_deref().unwrap_or_default());
+    // Twilio may have replaced look-alikes, and puts a trial account's notice before the body.
     let same = |listed: &&Listed| {
-        listed.body == message.body && listed.created().is_some_and(|created| created >= claimed_at - SKEW)
+        smart_encoded(listed.body.as_deref().unwrap_or_default()).ends_with(&ours)
+            && listed.created().is_some_and(|created| created >= claimed_at - SKEW)
     };
     let candidates: Vec<&Listed> = listed.iter().filter(same).collect();
     if candidates.is_empty() {
         return Ok(None);
     }
     let mut bound = HashSet::new();
-    let mut day = keys::day(claimed_at - SKEW);
+    let mut day = keys::day(claimed_at - LATEST);
     while day <= keys::day(now + SignedDuration::from_hours(24)) {
         let of_day = messages::log(table, tenant, day).await?;
         bound.extend(of_day.into_iter().filter(|other| other.id != message.id).filter_map(|other| other.sid));
@@ -92,7 +99,13 @@ async fn find<'a>(
 }
 
 /// One more look that found nothing: look again later, or send again.
-fn not_found(table: &Table, tenant: &TenantId, mut message: Message, now: Timestamp) -> Result<Change, ContextError> {
+fn not_found(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    mut message: Message,
+    now: Timestamp,
+) -> Result<Change, ContextError> {
     message.looks += 1;
     message.timeline.push(Step::with(now, "not_found", format_args!("look {} of {LOOKS}", message.looks)));
     if message.looks < LOOKS {
@@ -104,6 +117,8 @@ fn not_found(table: &Table, tenant: &TenantId, mut message: Message, now: Timest
     let claimed_at = message.decided_at.unwrap_or(now);
     message.status = Status::Scheduled;
     message.lease_until = None;
-    let uncount = accepted::uncount(table, tenant, &message.contact, &message.id, claimed_at)?;
+    let uncount = counts_towards_cap(settings, &message)
+        .then(|| accepted::uncount(table, tenant, &message.contact, &message.id, claimed_at))
+        .transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
 }

@@ -2,6 +2,10 @@
 //!
 //! Follows dynoxide's own server (`server/mod.rs`, `serde_errors.rs`); only the operations that we call.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use dynoxide::actions::transact_write_items::TransactWriteItemsRequest;
 use dynoxide::{Database, DynoxideError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +14,37 @@ use super::{Answer, Failure};
 
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-pub(super) fn answer(database: &Database, operation: &str, body: &[u8]) -> Answer {
+/// The transactions that were done last, by their idempotency token, with their answers.
+///
+/// The engine keeps every token for ten minutes and walks through all of them in each transaction:
+/// a simulator that runs a week in a minute would spend half of it there.
+#[derive(Default)]
+pub(super) struct Tokens(Mutex<VecDeque<(String, String)>>);
+
+impl Tokens {
+    const KEPT: usize = 256;
+
+    /// Does a transaction unless it was done; the lock makes a repetition wait for the first.
+    fn once(
+        &self,
+        token: Option<String>,
+        transact: impl FnOnce() -> dynoxide::Result<String>,
+    ) -> dynoxide::Result<String> {
+        let Some(token) = token else { return transact() };
+        let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, answer)) = done.iter().find(|(known, _)| *known == token) {
+            return Ok(answer.clone());
+        }
+        let answer = transact()?;
+        if done.len() == Self::KEPT {
+            done.pop_front();
+        }
+        done.push_back((token, answer.clone()));
+        Ok(answer)
+    }
+}
+
+pub(super) fn answer(database: &Database, tokens: &Tokens, operation: &str, body: &[u8]) -> Answer {
     let result = match operation {
         "CreateTable" => run(body, |request| database.create_table(request)),
         "DescribeTable" => run(body, |request| database.describe_table(request)),
@@ -22,7 +56,7 @@ pub(super) fn answer(database: &Database, operation: &str, body: &[u8]) -> Answe
         "Scan" => run(body, |request| database.scan(request)),
         "BatchGetItem" => run(body, |request| database.batch_get_item(request)),
         "BatchWriteItem" => run(body, |request| database.batch_write_item(request)),
-        "TransactWriteItems" => run(body, |request| database.transact_write_items(request)),
+        "TransactWriteItems" => transact(database, tokens, body),
         "TransactGetItems" => run(body, |request| database.transact_get_items(request)),
         "UpdateTimeToLive" => run(body, |request| database.update_time_to_live(request)),
         "DescribeTimeToLive" => run(body, |request| database.describe_time_to_live(request)),
@@ -34,13 +68,25 @@ pub(super) fn answer(database: &Database, operation: &str, body: &[u8]) -> Answe
     }
 }
 
+fn transact(database: &Database, tokens: &Tokens, body: &[u8]) -> dynoxide::Result<String> {
+    let mut request: TransactWriteItemsRequest = read(body)?;
+    let token = request.client_request_token.take();
+    tokens.once(token, || write(&database.transact_write_items(request)?))
+}
+
 fn run<Request: DeserializeOwned, Response: Serialize>(
     body: &[u8],
     call: impl FnOnce(Request) -> dynoxide::Result<Response>,
 ) -> dynoxide::Result<String> {
-    let request = serde_json::from_slice(body).map_err(|error| refusal(&error.to_string()))?;
-    let response = call(request)?;
-    serde_json::to_string(&response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
+    write(&call(read(body)?)?)
+}
+
+fn read<Request: DeserializeOwned>(body: &[u8]) -> dynoxide::Result<Request> {
+    serde_json::from_slice(body).map_err(|error| refusal(&error.to_string()))
+}
+
+fn write(response: &impl Serialize) -> dynoxide::Result<String> {
+    serde_json::to_string(response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }
 
 /// The engine's request types say by a marker before the message which error DynamoDB would give.

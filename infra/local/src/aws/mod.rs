@@ -49,6 +49,7 @@ pub struct Aws(Arc<Inner>);
 
 struct Inner {
     database: Database,
+    tokens: dynamodb::Tokens,
     clock: Clock,
     /// Makes ids differ from those of an earlier start: the table remembers ids, the queues do not.
     started: Timestamp,
@@ -69,6 +70,7 @@ impl Aws {
     pub fn new(database: Database, secrets_file: Option<PathBuf>, clock: Clock) -> std::io::Result<Self> {
         Ok(Self(Arc::new(Inner {
             database,
+            tokens: dynamodb::Tokens::default(),
             started: clock.now(),
             clock,
             last_id: AtomicU64::new(0),
@@ -86,7 +88,7 @@ impl Aws {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
         self.count(service, operation);
         match service {
-            "DynamoDB_20120810" => dynamodb::answer(&self.0.database, operation, body),
+            "DynamoDB_20120810" => dynamodb::answer(&self.0.database, &self.0.tokens, operation, body),
             "secretsmanager" => {
                 let now = self.0.clock.now();
                 Answer::of("application/x-amz-json-1.1", lock(&self.0.secrets).answer(operation, body, now))

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::message::Status;
 use shared::domain::phone;
@@ -14,6 +16,7 @@ use shared::store::tenants;
 use shared::telemetry::Chain;
 use shared::{api, schedule};
 use tokio::net::TcpListener;
+use tower::ServiceExt;
 
 use super::{Outcome, SAMPLE_TENANT, simulate as command};
 use crate::clock::Clock;
@@ -21,6 +24,7 @@ use crate::host::{Host, Options, scheduled};
 use crate::report::Line;
 use crate::school_folder::{self, SchoolFolder};
 use crate::simulate::{self, Span, school_event};
+use crate::twilio::Receipts;
 use crate::{gateway, sample, terminal, tokens};
 
 /// The ports that are tried first; taken ones are replaced by any that is free.
@@ -38,31 +42,42 @@ const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(48);
 pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
     let clock = Clock::system();
     let now = clock.now();
-    let first_start = state.as_ref().is_none_or(|state| !state.join("table.sqlite").exists());
     let host = Host::start(Options {
         state: state.clone(),
         clock: clock.clone(),
+        receipts: Receipts::Each,
         webhook_port: free(WEBHOOK_PORT).await,
         twilio_port: free(TWILIO_PORT).await,
     })
     .await?;
     let tenant = TenantId::parse(SAMPLE_TENANT)?;
-    let mut events = Vec::new();
-    if first_start {
+    let home = match &state {
+        Some(state) => state.clone(),
+        None => std::env::temp_dir().join(format!("carillon-{}", std::process::id())),
+    };
+    let sample = home.join("sample");
+    let loaded = home.join("loaded");
+    if !loaded.exists() {
         let (folder, begin) = match data {
             Some(folder) => (folder, now),
             None => {
                 let begin = sample::beginning(now);
-                let place = state.clone().unwrap_or_else(std::env::temp_dir).join("sample");
-                sample::write(&place, begin)?;
-                (place, begin)
+                sample::write(&sample, begin)?;
+                (sample.clone(), begin)
             }
         };
         let school = school_folder::read(&folder, begin, begin + LOOK_AHEAD)?;
         preview(&tenant, &folder, &school, begin).await?;
         simulate::load(&host, &tenant, &school, now).await?;
-        events = school.events;
+        if state.is_some() {
+            std::fs::write(&loaded, folder.display().to_string())?;
+        }
     }
+    // The sample's own story goes on where it is.
+    let events = match school_folder::read(&sample, now, now + LOOK_AHEAD) {
+        Ok(sample) => sample.events.into_iter().filter(|event| event.at >= now).collect(),
+        Err(_) => Vec::new(),
+    };
     for tenant in tenants::all(host.cx.table().await?).await? {
         let settings = host.cx.settings(&tenant, now).await?;
         host.connect(&tenant, [&settings.senders.sms, &settings.senders.whatsapp].into_iter().flatten().cloned().collect()).await?;
@@ -79,7 +94,7 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
 /// Shows what will happen to a school, before it does.
 async fn preview(tenant: &TenantId, folder: &Path, school: &SchoolFolder, begin: Timestamp) -> Outcome {
     let name = &school.school.settings.name;
-    println!("{name}, made up for this machine in {}. Its next 48 hours, as the simulator sees them:\n", folder.display());
+    println!("{name}, from {}. Its next 48 hours, as the simulator sees them:\n", folder.display());
     let span = Span { from: begin, until: begin + LOOK_AHEAD };
     let outcome = command::run(tenant, school, span, None, |_| {}).await?;
     let zone = &school.school.settings.time_zone;
@@ -118,10 +133,12 @@ fn told(line: &Line, at: &str) -> String {
 
 /// Starts what API Gateway, the function URL, Lambda's poller and EventBridge do. Answers the API's URL.
 async fn start(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
-    // One API in front of both functions, as in template.yaml.
-    let functions = Router::new()
-        .route("/v1/tenants/{tenant}/notifications", axum::routing::any_service(api::send_message(host.cx.clone())))
-        .fallback_service(api::manage_tenant(host.cx.clone()));
+    // One API in front of both functions, with the routes of template.yaml.
+    let (send, manage) = (api::send_message(host.cx.clone()), api::manage_tenant(host.cx.clone()));
+    let functions = Router::new().fallback(move |request: Request| {
+        let function = if is_sending(&request) { send.clone() } else { manage.clone() };
+        function.oneshot(request)
+    });
     let gateway = gateway::http_api(functions, Arc::clone(&host.token_key), host.clock.clone());
     let listener = TcpListener::bind(("127.0.0.1", free(API_PORT).await)).await?;
     let url = format!("http://{}", listener.local_addr()?);
@@ -144,6 +161,12 @@ async fn start(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
     tokio::spawn(follow_events(each(host)));
     tokio::spawn(follow_schedules(each(host)));
     Ok(url)
+}
+
+/// Whether a request is for `sendMessage`: what sends is posted.
+fn is_sending(request: &Request) -> bool {
+    let resource = request.uri().path().split('/').nth(4).unwrap_or_default();
+    request.method() == Method::POST && ["messages", "notifications", "calls"].contains(&resource)
 }
 
 /// The minute tick and the daily jobs. Both jobs also run at the start: the machine may have been off at their hour.

@@ -17,6 +17,7 @@ use crate::host::{Host, Options};
 use crate::report::{self, Line};
 use crate::school_folder::{self, SchoolFolder};
 use crate::simulate::{self, SimulationError, Span};
+use crate::twilio::Receipts;
 
 /// The tenant that a simulated school is.
 const TENANT: &str = "school";
@@ -64,7 +65,7 @@ pub async fn run(
     let marker = state.as_ref().map(|state| state.join("clock.txt"));
     let reached = marker.as_ref().and_then(|path| fs::read_to_string(path).ok()).and_then(|text| text.trim().parse().ok());
     let start: Timestamp = reached.unwrap_or(span.from);
-    let host = Host::start(Options { state, ..Options::in_memory(Clock::at(start)) }).await?;
+    let host = Host::start(Options { state, receipts: Receipts::Last, ..Options::in_memory(Clock::at(start)) }).await?;
     // Loading is repeatable, but at its own instant: a resumed run is beyond it.
     if reached.is_none() {
         simulate::load(&host, tenant, folder, start).await?;

@@ -2,18 +2,26 @@
 
 use std::path::Path;
 
-use super::Outcome;
-use crate::clock::Clock;
-use crate::host::{Host, Options};
-use crate::tokens;
+use dynoxide::Database;
+use shared::context::Context;
+use shared::http_client;
 
-/// Prints a token that the installation in `state` believes.
+use super::Outcome;
+use crate::aws::Aws;
+use crate::clock::Clock;
+use crate::host;
+use crate::tokens::{self, TokenKey};
+
+/// Prints a token that the installation in `state` believes. It may be running or not.
 pub async fn token(state: &Path, tenant: &str, role: &str) -> Outcome {
-    if !state.join("secrets.json").exists() {
+    let secrets = state.join("secrets.json");
+    if !secrets.exists() {
         return Err(format!("there is no installation in {}: start it once with `cargo run`", state.display()).into());
     }
     let clock = Clock::system();
-    let host = Host::start(Options { state: Some(state.into()), ..Options::in_memory(clock.clone()) }).await?;
-    println!("{}", tokens::mint(&host.token_key, tenant, role, clock.now())?);
+    let aws = Aws::new(Database::memory()?, Some(secrets), clock.clone())?;
+    let cx = Context::with_transport(host::config("", ""), http_client::new(), aws.http_client());
+    let key = TokenKey::new(host::token_secret(&cx).await?.as_bytes());
+    println!("{}", tokens::mint(&key, tenant, role, clock.now())?);
     Ok(())
 }

@@ -10,7 +10,8 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use super::callback::{self, Callback, Outcome, Step};
-use super::{LocalTwilio, State};
+use super::ledger::Status;
+use super::{LocalTwilio, Receipts, State};
 
 /// How many callbacks are under way at once.
 const PARALLEL: usize = 64;
@@ -127,7 +128,10 @@ impl LocalTwilio {
         let mut callbacks = Vec::new();
         for key in choose(&state, now) {
             let Some(step) = state.pending.remove(&key) else { continue };
-            let reports = reports(&mut state, &step, now);
+            let mut reports = reports(&mut state, &step, now);
+            if step.status == Status::Sent && self.0.config.receipts == Receipts::Last {
+                reports.clear();
+            }
             if reports.is_empty() || matches!(written, Written::AtOnce) {
                 self.write_status(&mut state, &step.sid);
             }

@@ -41,7 +41,11 @@ impl<'c> Event<'c> {
         if uid.is_none() {
             findings.missing(component, "UID");
         }
-        let mut good = uid.is_some();
+        let fits = uid.as_ref().is_none_or(|uid| uid.len() <= super::super::LONGEST_ID);
+        if !fits {
+            findings.bad(component.line_of("UID"), "UID", super::super::too_long());
+        }
+        let mut good = uid.is_some() && fits;
         let mut time_of = |name: &str, findings: &mut Findings| {
             let read = times.when(component.first(name)?);
             good &= read.is_ok();

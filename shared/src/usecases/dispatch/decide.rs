@@ -16,7 +16,7 @@ use crate::domain::money::Micros;
 use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Decision, Question, Verdict};
-use crate::domain::reminder::Kind;
+use crate::domain::reminder::{Kind, Offset};
 use crate::domain::segments::segments;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
@@ -83,8 +83,16 @@ impl Records {
                     || lesson.students.groups.iter().any(|group| contact.groups.contains(group))
             }),
             Some(Topic::Payment(payment)) => save_payments::outdated(message, payment),
-            None => Some(Reason::LessonCancelled),
+            None => Some(gone(message.kind)),
         }
+    }
+}
+
+/// Why a message about a record that no longer exists is canceled.
+fn gone(kind: Kind) -> Reason {
+    match kind {
+        Kind::PaymentReminder => Reason::Paid,
+        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => Reason::LessonCancelled,
     }
 }
 
@@ -118,7 +126,8 @@ pub async fn decide(
             continue;
         }
         let (Some(contact), Some(topic)) = (contact, records.topic(&message)) else {
-            changes.push((Change::of(canceled(message, Reason::LessonCancelled, now)), Vec::new()));
+            let reason = gone(message.kind);
+            changes.push((Change::of(canceled(message, reason, now)), Vec::new()));
             continue;
         };
         let deadline = policy::deadline(&message.facts, topic, &settings.time_zone);
@@ -255,17 +264,22 @@ async fn settle(
 /// Rule 5: of several reminders of one thing to one contact on one channel, only the shortest offset goes.
 #[allow(clippy::type_complexity)]
 fn supersede(going: Vec<(Message, PhoneNumber)>) -> (Vec<(Message, PhoneNumber)>, Vec<Message>) {
-    let mut shortest: HashMap<(Kind, String, String, Option<Channel>), u32> = HashMap::new();
+    let mut shortest: HashMap<(Kind, String, String, Option<Channel>), (u32, String)> = HashMap::new();
+    // `24h` and `1d` are as long as each other; one of them goes.
+    let length = |offset: Offset| (offset.minutes(), offset.to_string());
     let place = |message: &Message| (message.kind, message.subject.clone(), message.contact.clone(), message.channel);
     for (message, _) in &going {
         if let Some(offset) = message.offset {
-            let least = shortest.entry(place(message)).or_insert(u32::MAX);
-            *least = offset.minutes().min(*least);
+            let least = shortest.entry(place(message)).or_insert_with(|| length(offset));
+            if length(offset) < *least {
+                *least = length(offset);
+            }
         }
     }
     let mut superseded = Vec::new();
     let going = going.into_iter().filter_map(|(message, number)| {
-        let beaten = message.offset.is_some_and(|offset| shortest.get(&place(&message)).is_some_and(|&least| least < offset.minutes()));
+        let least = shortest.get(&place(&message));
+        let beaten = message.offset.zip(least).is_some_and(|(offset, least)| *least < length(offset));
         if beaten {
             superseded.push(message);
             None

@@ -3,7 +3,7 @@
 mod decide;
 mod send;
 
-pub(super) use send::address;
+pub(super) use send::{address, counts_towards_cap};
 
 use std::collections::BTreeMap;
 

@@ -16,11 +16,11 @@ use super::decide::{Draft, World, skipped};
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::consent::Keyword;
-use crate::domain::message::{Message, Reason, Status, Step};
+use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::consents::{self, Source};
-use crate::store::messages::{self, Change, Merged, Report, Written};
+use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, meter};
 use crate::twilio::client::{self, Outcome, Outgoing};
 use crate::twilio::credentials::Credentials;
@@ -28,8 +28,9 @@ use crate::usecases::record_status::UNSUBSCRIBED;
 
 /// A claim holds this long: well beyond the request's own deadline.
 const LEASE: SignedDuration = SignedDuration::from_mins(3);
-/// Messages of one wave, and how many of them are at Twilio at once.
-const WAVE: usize = 480;
+/// Messages of one wave, and how many of them are at Twilio at once: the last of them is answered or
+/// given up while its lease holds, at 15 seconds a request.
+const WAVE: usize = 320;
 const AT_ONCE: usize = 32;
 /// After so many attempts that Twilio did not process, a message fails.
 const ATTEMPTS: u32 = 8;
@@ -134,7 +135,7 @@ fn is_capped(settings: &Settings, counts: &HashMap<String, u32>, message: &Messa
     message.kind.is_capped() && settings.frequency_cap.is_some_and(|cap| count >= cap)
 }
 
-fn counts_towards_cap(settings: &Settings, message: &Message) -> bool {
+pub fn counts_towards_cap(settings: &Settings, message: &Message) -> bool {
     settings.frequency_cap.is_some() && message.kind.is_capped()
 }
 
@@ -164,10 +165,7 @@ fn claim(
         .then(|| accepted::count(table, tenant, &message.contact, &message.id, now))
         .transpose()?;
     let change = Change::of(message).charging(month, draft.cost);
-    Ok(match counted {
-        Some(write) => change.along_with(write),
-        None => change,
-    })
+    Ok(change.along_with(counted))
 }
 
 async fn write_ends(table: &Table, tenant: &TenantId, ended: Vec<Change>, touched: &mut Vec<Message>) -> Result<(), ContextError> {
@@ -237,15 +235,11 @@ async fn record(
     let table = cx.table().await?;
     let mut spent = 0;
     let mut changes = Vec::with_capacity(results.len());
-    let mut accepted_sids = Vec::with_capacity(results.len());
+    let mut taken = Vec::with_capacity(results.len());
     for (message, outcome) in results {
         let reserved = message.cost.unwrap_or_default();
         let counts = counts_towards_cap(settings, &message);
-        if let Outcome::Accepted { sid, .. } = &outcome {
-            accepted_sids.push(Some((sid.clone(), outcome_status(&outcome))));
-        } else {
-            accepted_sids.push(None);
-        }
+        taken.push(matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone()));
         let change = match outcome {
             Outcome::Accepted { sid, status, segments } => {
                 let cost = settled(settings, &message, segments);
@@ -253,13 +247,13 @@ async fn record(
                 if counts {
                     *world.counts.entry(message.contact.clone()).or_default() += 1;
                 }
-                accept(message, sid, status, segments, cost, reserved, now)
+                accept(message, sid, status, segments, cost, now)
             }
             Outcome::Refused { code } => {
                 let number = message.to.clone();
                 let mut change = release(table, tenant, failed(message, code, now), reserved, counts, now)?;
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
-                    change = change.along_with(consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?);
+                    change = change.along_with([consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?]);
                     world.stopped.insert(number);
                 }
                 change
@@ -284,28 +278,40 @@ async fn record(
         changes.push(change);
     }
     let written = messages::write(table, tenant, &changes, None).await?;
-    for ((change, written), accepted) in changes.into_iter().zip(written).zip(accepted_sids) {
+    for ((change, written), taken) in changes.into_iter().zip(written).zip(taken) {
         let message = change.into_message();
-        match (written, accepted) {
+        match (written, taken) {
             (Written::Won, _) => touched.push(message),
-            // A callback was faster than this write; what it knew stays.
-            (_, Some((sid, status))) => {
-                let report = Report { status, sid, error_code: None, step: "accepted" };
-                if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
-                    touched.push(*merged);
-                }
-            }
+            (_, Some(outcome)) => accept_again(table, tenant, settings, &message.id, outcome, touched, now).await?,
             (_, None) => tracing::warn!(%tenant, message = %message.id, "changed by somebody else while it was at Twilio"),
         }
     }
     Ok(Micros(spent))
 }
 
-fn outcome_status(outcome: &Outcome) -> Status {
-    match outcome {
-        Outcome::Accepted { status, .. } => *status,
-        Outcome::NotProcessed { .. } | Outcome::Refused { .. } | Outcome::Unknown { .. } => Status::Sending,
+/// A callback was faster than our write: what it knew stays, what the answer knew is added.
+async fn accept_again(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    id: &MessageId,
+    outcome: Outcome,
+    touched: &mut Vec<Message>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let Outcome::Accepted { sid, status, segments } = outcome else { return Ok(()) };
+    for _ in 0..ATTEMPTS {
+        let Some(fresh) = messages::get_many(table, tenant, std::slice::from_ref(id)).await?.pop() else { return Ok(()) };
+        let cost = settled(settings, &fresh, segments);
+        let change = accept(fresh, sid.clone(), status, segments, cost, now);
+        if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
+            touched.push(change.into_message());
+            return Ok(());
+        }
     }
+    // Every callback keeps the SID; only a difference in segments goes unsettled.
+    tracing::warn!(%tenant, message = %id, "callbacks kept changing the message");
+    Ok(())
 }
 
 /// What it really costs: by Twilio's count of segments, once there is one.
@@ -322,13 +328,13 @@ fn accept(
     status: Status,
     segments: Option<u32>,
     cost: Micros,
-    reserved: Micros,
     now: Timestamp,
 ) -> Change {
+    let reserved = message.cost.unwrap_or_default();
     message.timeline.push(Step::with(now, "accepted", format_args!("{status} {sid}")));
-    message.status = status;
+    message.status = status.max(message.status);
     message.lease_until = None;
-    message.sid = Some(sid);
+    message.sid.get_or_insert(sid);
     message.segments = segments.filter(|_| message.channel == Some(Channel::Sms)).or(message.segments);
     message.cost = Some(cost);
     let month = message.month.clone().unwrap_or_default();
@@ -380,9 +386,5 @@ fn release(
     let month = message.month.clone().unwrap_or_default();
     message.cost = None;
     let uncount = counts.then(|| accepted::uncount(table, tenant, &message.contact, &message.id, now)).transpose()?;
-    let change = Change::of(message).charging(&month, Micros(-reserved.0));
-    Ok(match uncount {
-        Some(write) => change.along_with(write),
-        None => change,
-    })
+    Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
 }

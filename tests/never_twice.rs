@@ -1,0 +1,146 @@
+//! Never twice, never lost: everything that AWS and Twilio may repeat, repeated.
+
+use jiff::{SignedDuration, Timestamp};
+use local::host::{Host, scheduled};
+use local::simulate::{self, Span};
+use local::twilio::{Fault, Rule};
+use shared::domain::message::Status;
+use shared::schedule;
+use shared::store::{messages, meter};
+
+use crate::machine::{all_messages, ledger, machine, sample, tenant};
+
+/// Plans twice at once and ticks thrice at once, wherever the run stops; then brings every callback
+/// twice, the last first.
+async fn run_with_everything_doubled(host: &Host, span: Span) {
+    let tenant = tenant();
+    let mut now = span.from;
+    while now < span.until {
+        host.clock.set(now);
+        let (first, second) = tokio::join!(
+            schedule::lesson_reminders(&host.cx, scheduled(now)),
+            schedule::lesson_reminders(&host.cx, scheduled(now))
+        );
+        first.and(second).unwrap();
+        schedule::payment_reminders(&host.cx, scheduled(now)).await.unwrap();
+        let (a, b, c) = tokio::join!(host.tick(now), host.tick(now), host.tick(now));
+        a.and(b).and(c).unwrap();
+        let due = messages::next_due(host.cx.table().await.unwrap(), &tenant).await.unwrap();
+        now = due.unwrap_or(span.until).max(now + SignedDuration::from_secs(1));
+    }
+    host.clock.set(span.until);
+    let mut callbacks = Vec::new();
+    while let Some(due) = host.twilio.next_callback_due() {
+        host.clock.set(due);
+        callbacks.extend(host.twilio.take_callbacks());
+    }
+    for callback in callbacks.iter().rev().chain(&callbacks) {
+        assert_eq!(host.bring(callback, span.until).await, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_repeated_sends_each_message_once() {
+    let (folder, span) = sample();
+    let host = machine(span.from).await;
+    simulate::load(&host, &tenant(), &folder, span.from).await.unwrap();
+    simulate::load(&host, &tenant(), &folder, span.from).await.unwrap();
+
+    run_with_everything_doubled(&host, span).await;
+
+    let twice: Vec<_> = ledger(&host).into_iter().filter(|(_, count)| *count > 1).collect();
+    assert_eq!(twice, []);
+    let sent: Vec<_> = host.twilio.ledger().into_iter().map(|entry| entry.sid).collect();
+    let all = all_messages(&host, &tenant(), span).await;
+    let bound: Vec<_> = all.iter().filter_map(|message| message.sid.clone()).collect();
+    assert!(sent.len() > 20, "the sample is worth a test");
+    assert_eq!(sent.len(), bound.len());
+    assert!(sent.iter().all(|sid| bound.contains(sid)));
+    for message in all.iter().filter(|message| message.due_at < span.until) {
+        assert!(message.status.is_final(), "{message:?}");
+        assert_eq!(message.sid.is_some(), message.status == Status::Delivered, "{message:?}");
+    }
+}
+
+/// Runs the sample with a fault at Twilio, long enough for everything to be settled.
+async fn run_with(fault: Fault, times: u32) -> (Host, Span) {
+    let (folder, span) = sample();
+    let host = machine(span.from).await;
+    simulate::load(&host, &tenant(), &folder, span.from).await.unwrap();
+    host.twilio.set_faults(vec![Rule { fault, to: None, times: Some(times), every: None }]);
+    simulate::run(&host, &tenant(), &folder, span, span.from, |_| {}).await.unwrap();
+    (host, span)
+}
+
+/// Each eligible message once, whatever Twilio did to the requests; the money is what was accepted.
+async fn assert_exactly_once(host: &Host, span: Span) {
+    let (clean, _) = run_with(Fault::LostCallbacks, 0).await;
+    let expected = ledger(&clean);
+    let actual = ledger(host);
+    assert!(actual.values().all(|count| *count == 1), "{actual:?}");
+    // A late message may read `today` for `tomorrow`; who gets how many does not change.
+    let recipients = |ledger: &std::collections::HashMap<(String, String), usize>| {
+        let mut to: Vec<String> = ledger.keys().map(|(to, _)| to.clone()).collect();
+        to.sort();
+        to
+    };
+    assert_eq!(recipients(&actual), recipients(&expected));
+    let all = all_messages(host, &tenant(), span).await;
+    let spent: i64 = all.iter().filter_map(|message| message.cost).map(|cost| cost.0).sum();
+    let month = span.from.strftime("%Y-%m").to_string();
+    assert_eq!(meter::used(host.cx.table().await.unwrap(), &tenant(), &month).await.unwrap().0, spent);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_accepted_message_whose_answer_was_lost_is_found_not_resent() {
+    let (host, span) = run_with(Fault::AcceptThenDrop, 4).await;
+
+    assert_exactly_once(&host, span).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_request_is_sent_again_after_two_looks() {
+    let (host, span) = run_with(Fault::DropBeforeAccept, 4).await;
+
+    assert_exactly_once(&host, span).await;
+    let resent = all_messages(&host, &tenant(), span).await.into_iter().filter(|message| message.attempt == 2).count();
+    assert!(resent >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_twilio_did_not_process_goes_again() {
+    for fault in [Fault::TooManyRequests, Fault::ServerErrorBeforeAccept, Fault::ServerErrorAfterAccept] {
+        let (host, span) = run_with(fault, 4).await;
+
+        assert_exactly_once(&host, span).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_between_plan_and_due_instant_is_obeyed_and_start_lifts_it() {
+    let (folder, span) = sample();
+    let host = machine(span.from).await;
+    simulate::load(&host, &tenant(), &folder, span.from).await.unwrap();
+    let at = |text: &str| text.parse::<Timestamp>().unwrap();
+    let sender = folder.school.settings.senders.sms.clone().unwrap();
+    let stop = host.inbound(&tenant(), "+15550100201", &sender, " Stop\n").await.unwrap();
+    assert_eq!(host.bring(&stop, span.from).await, 200);
+
+    simulate::run(&host, &tenant(), &folder, span, span.from, |_| {}).await.unwrap();
+
+    assert!(host.twilio.ledger().iter().all(|entry| entry.to != "+15550100201"));
+    let start = host.inbound(&tenant(), "whatsapp:+15550100201", &sender, "START").await.unwrap();
+    assert_eq!(host.bring(&start, span.until).await, 200);
+    // The stop comes once more, late: it is the same text, and changes nothing.
+    assert_eq!(host.bring(&stop, span.until).await, 200);
+    let number = shared::domain::phone::PhoneNumber::parse(
+        "+15550100201",
+        &folder.school.settings.default_region,
+        shared::domain::phone::Strictness::Possible,
+    )
+    .unwrap();
+    let table = host.cx.table().await.unwrap();
+    let stopped = shared::store::consents::stopped(table, &tenant(), &[&number]).await.unwrap();
+    assert!(stopped.is_empty());
+    assert!(at("2026-03-09T18:00:00Z") == span.from);
+}

@@ -1,0 +1,83 @@
+//! Vectors from elsewhere: Twilio's segment calculator, Google's phone library, Twilio's SDKs.
+
+use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region};
+use rlibphonenumber::PHONE_NUMBER_UTIL;
+use serde_json::Value;
+use shared::domain::segments::{Encoding, encoding, segments};
+use shared::domain::smart_encoding::smart_encoded;
+use shared::twilio::signature::{Algorithm, verify, verify_json};
+
+fn lines(file: &str) -> Vec<Value> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data").join(file);
+    std::fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn segments_agree_with_twilios_calculator() {
+    for vector in lines("segments.jsonl") {
+        let body = vector["body"].as_str().unwrap();
+        let body = if vector["smart"] == true { smart_encoded(body) } else { body.to_string() };
+        let name = match encoding(&body) {
+            Encoding::Gsm7 => "GSM-7",
+            Encoding::Ucs2 => "UCS-2",
+        };
+        assert_eq!(name, vector["encoding"], "{vector}");
+        assert_eq!(segments(&body), vector["segments"], "{vector}");
+    }
+}
+
+/// The library that decides what is possible and valid agrees with Google's own.
+#[test]
+fn phone_numbers_agree_with_libphonenumber() {
+    for vector in lines("phones.jsonl") {
+        let region = vector["region"].as_str().map(|region| region.parse::<Region>().unwrap());
+        let parsed = PHONE_NUMBER_UTIL.parse(vector["input"].as_str().unwrap(), region).ok();
+        let e164 = parsed.as_ref().map(|number| PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned());
+        assert_eq!(e164.as_deref(), vector["parsed"].as_str(), "{vector}");
+        let Some(parsed) = parsed else { continue };
+        let length = PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed);
+        let whole = matches!(length, Ok(NumberLengthType::IsPossible));
+        assert_eq!(whole, vector["reason"] == "IS_POSSIBLE", "{vector}");
+        assert_eq!(length.is_ok(), vector["possible"] == true, "{vector}");
+        let valid = PHONE_NUMBER_UTIL.is_valid_number(&parsed);
+        assert_eq!(valid, vector["valid"] == true, "{vector}");
+        assert_eq!(e164.filter(|_| valid).as_deref(), vector["e164"].as_str(), "{vector}");
+    }
+}
+
+/// What we make of the same inputs: possible ones are accepted by default, valid ones by the strict.
+#[test]
+fn our_two_levels_follow_the_vectors() {
+    use shared::domain::phone::{PhoneNumber, Region, Strictness};
+    for vector in lines("phones.jsonl") {
+        let Some(region) = vector["region"].as_str() else { continue };
+        let region = Region::try_from(region.to_string()).unwrap();
+        let input = vector["input"].as_str().unwrap();
+        if input.to_lowercase().contains("whatsapp") {
+            continue; // we strip the prefix; the library does not know it
+        }
+        let strict = PhoneNumber::parse(input, &region, Strictness::Valid).ok();
+        assert_eq!(strict.as_ref().map(PhoneNumber::e164), vector["e164"].as_str(), "{vector}");
+        if vector["reason"] == "IS_POSSIBLE" {
+            let number = PhoneNumber::parse(input, &region, Strictness::Possible).unwrap();
+            assert_eq!((number.e164(), number.is_valid()), (vector["parsed"].as_str().unwrap(), vector["valid"] == true));
+        }
+    }
+}
+
+#[test]
+fn signatures_are_accepted_as_twilios_sdks_accept_them() {
+    for vector in lines("signatures.jsonl") {
+        let text = |field: &str| vector[field].as_str().unwrap();
+        let pair = |pair: &Value| (pair[0].as_str().unwrap().to_string(), pair[1].as_str().unwrap().to_string());
+        let params: Vec<(String, String)> = vector["params"].as_array().into_iter().flatten().map(pair).collect();
+        let accepted = match (Algorithm::from_settings(vector["signature_settings_header"].as_str()), vector["body"].as_str()) {
+            (None, _) => false,
+            (Some(algorithm), Some(body)) => {
+                verify_json(algorithm, [text("auth_token")], text("url"), body.as_bytes(), text("signature"))
+            }
+            (Some(algorithm), None) => verify(algorithm, [text("auth_token")], text("url"), &params, text("signature")),
+        };
+        assert_eq!(accepted, vector["valid"] == true, "{vector}");
+    }
+}
