@@ -85,7 +85,8 @@ async fn a_webhook_that_twilio_did_not_sign_changes_nothing() {
         assert_eq!(host.bring(callback, span.from).await, 403);
     }
 
-    let writes: Vec<_> = host.aws.requests().into_keys().filter(|name| name.contains("Write") || name.contains("Update")).collect();
+    let writes: Vec<_> =
+        host.aws.requests().into_keys().filter(|name| name.contains("Write") || name.contains("Update")).collect();
     assert_eq!(writes, Vec::<String>::new());
     assert_eq!(host.bring(&genuine, span.from).await, 200);
 }
@@ -94,7 +95,8 @@ async fn a_webhook_that_twilio_did_not_sign_changes_nothing() {
 async fn what_is_no_route_is_an_honest_404() {
     let (_, span) = sample();
     let host = machine(span.from).await;
-    for router in [api::send_message(host.cx.clone()), api::manage_tenant(host.cx.clone()), api::twilio_webhook(host.cx.clone())] {
+    for router in [api::send_message(host.cx.clone()), api::manage_tenant(host.cx.clone()), api::twilio_webhook(host.cx.clone())]
+    {
         let event = event(&Method::GET, "/v1/nothing", None, &HeaderMap::new(), &Bytes::new(), None, span.from);
 
         let response = invoke(router, event).await;

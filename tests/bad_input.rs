@@ -41,7 +41,7 @@ fn where_nothing_can_be_done_the_exit_status_says_so() {
     assert_refused(&simulate(mars.path()), "Mars/Base");
 
     let brace = sample_with("tenant.json", settings.replace("Thank you", "{thank you").as_bytes());
-    assert_refused(&simulate(brace.path()), "template");
+    assert_refused(&simulate(brace.path()), "never closed");
 
     let typo = sample_with("tenant.json", settings.replace("quietHours", "quitHours").as_bytes());
     assert_refused(&simulate(typo.path()), "quitHours");
@@ -49,8 +49,10 @@ fn where_nothing_can_be_done_the_exit_status_says_so() {
 
 #[test]
 fn one_bad_row_is_named_and_the_rest_goes_on() {
-    let utf16: Vec<u8> =
-        [0xff, 0xfe].into_iter().chain("id;Name;Phone\r\nS01;Ana;555-010-0201\r\n;Nobody;1\r\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain("id;Name;Phone\r\nS01;Ana;555-010-0201\r\n;Nobody;1\r\n".encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
     let folder = sample_with("contacts.csv", &utf16);
 
     let output = simulate(folder.path());

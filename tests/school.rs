@@ -22,7 +22,8 @@ fn check(folder: &Path) {
         .unwrap();
 
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-    let (actual, expected) = (std::fs::read_to_string(&json).unwrap(), std::fs::read_to_string(folder.join("expected.jsonl")).unwrap());
+    let (actual, expected) =
+        (std::fs::read_to_string(&json).unwrap(), std::fs::read_to_string(folder.join("expected.jsonl")).unwrap());
     for (number, (actual, expected)) in actual.lines().zip(expected.lines()).enumerate() {
         assert_eq!(actual, expected, "line {}", number + 1);
     }

@@ -44,7 +44,9 @@ fn named_modules(line: &str) -> Vec<String> {
     let mut named = Vec::new();
     for rest in line.split("crate::").skip(1) {
         let list = rest.strip_prefix('{').map_or_else(|| vec![rest], |list| list.split(',').collect());
-        named.extend(list.iter().map(|part| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()));
+        named.extend(
+            list.iter().map(|part| part.trim().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>()),
+        );
     }
     named
 }
@@ -105,8 +107,7 @@ fn words_stay_in_their_files() {
 
 #[test]
 fn the_domain_is_pure() {
-    const IMPURE: [&str; 9] =
-        ["async ", "tokio", "reqwest", "axum", "lambda_", "aws_", "std::fs", "std::net", "std::time"];
+    const IMPURE: [&str; 9] = ["async ", "tokio", "reqwest", "axum", "lambda_", "aws_", "std::fs", "std::net", "std::time"];
     for (path, text) in sources(&root().join("shared/src/domain")) {
         for (line, code) in code(&text) {
             let found = IMPURE.iter().find(|word| code.contains(**word));
@@ -137,7 +138,9 @@ fn the_template_has_every_index_of_the_code() {
     use shared::store::keys::{ABOUT, DUE, TIME};
     let template = fs::read_to_string(root().join("template.yaml")).unwrap();
     for index in [DUE, TIME, ABOUT] {
-        for word in [format!("IndexName: {}", index.name), format!("AttributeName: {}", index.pk), format!("AttributeName: {}", index.sk)] {
+        for word in
+            [format!("IndexName: {}", index.name), format!("AttributeName: {}", index.pk), format!("AttributeName: {}", index.sk)]
+        {
             assert!(template.contains(&word), "template.yaml lacks '{word}'");
         }
     }

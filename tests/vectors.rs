@@ -1,8 +1,7 @@
 //! Vectors from elsewhere: Twilio's segment calculator, Google's phone library, Twilio's SDKs.
 
-use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region};
-use rlibphonenumber::PHONE_NUMBER_UTIL;
 use serde_json::Value;
+use shared::domain::phone::{self, Length, PhoneNumber, Region, Strictness};
 use shared::domain::segments::{Encoding, encoding, segments};
 use shared::domain::smart_encoding::smart_encoded;
 use shared::twilio::signature::{Algorithm, verify, verify_json};
@@ -26,35 +25,29 @@ fn segments_agree_with_twilios_calculator() {
     }
 }
 
-/// The library that decides what is possible and valid agrees with Google's own.
 #[test]
 fn phone_numbers_agree_with_libphonenumber() {
     for vector in lines("phones.jsonl") {
-        let region = vector["region"].as_str().map(|region| region.parse::<Region>().unwrap());
-        let parsed = PHONE_NUMBER_UTIL.parse(vector["input"].as_str().unwrap(), region).ok();
-        let e164 = parsed.as_ref().map(|number| PHONE_NUMBER_UTIL.format(number, PhoneNumberFormat::E164).into_owned());
-        assert_eq!(e164.as_deref(), vector["parsed"].as_str(), "{vector}");
-        let Some(parsed) = parsed else { continue };
-        let length = PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed);
-        let whole = matches!(length, Ok(NumberLengthType::IsPossible));
-        assert_eq!(whole, vector["reason"] == "IS_POSSIBLE", "{vector}");
-        assert_eq!(length.is_ok(), vector["possible"] == true, "{vector}");
-        let valid = PHONE_NUMBER_UTIL.is_valid_number(&parsed);
-        assert_eq!(valid, vector["valid"] == true, "{vector}");
-        assert_eq!(e164.filter(|_| valid).as_deref(), vector["e164"].as_str(), "{vector}");
+        let region = vector["region"].as_str().map(|region| Region::try_from(region.to_string()).unwrap());
+        let reading = phone::read(vector["input"].as_str().unwrap(), region.as_ref());
+        assert_eq!(reading.as_ref().map(|reading| reading.e164.as_str()), vector["parsed"].as_str(), "{vector}");
+        let Some(reading) = reading else { continue };
+        assert_eq!(reading.length == Length::Possible, vector["reason"] == "IS_POSSIBLE", "{vector}");
+        assert_eq!(reading.length != Length::Impossible, vector["possible"] == true, "{vector}");
+        assert_eq!(reading.valid, vector["valid"] == true, "{vector}");
+        assert_eq!(reading.valid.then_some(reading.e164.as_str()), vector["e164"].as_str(), "{vector}");
     }
 }
 
 /// What we make of the same inputs: possible ones are accepted by default, valid ones by the strict.
 #[test]
 fn our_two_levels_follow_the_vectors() {
-    use shared::domain::phone::{PhoneNumber, Region, Strictness};
     for vector in lines("phones.jsonl") {
         let Some(region) = vector["region"].as_str() else { continue };
         let region = Region::try_from(region.to_string()).unwrap();
         let input = vector["input"].as_str().unwrap();
-        if input.to_lowercase().contains("whatsapp") {
-            continue; // we strip the prefix; the library does not know it
+        if input.to_lowercase().contains("whatsapp") || input.chars().count() > 250 {
+            continue; // we strip the prefix and the blanks, which the library does not
         }
         let strict = PhoneNumber::parse(input, &region, Strictness::Valid).ok();
         assert_eq!(strict.as_ref().map(PhoneNumber::e164), vector["e164"].as_str(), "{vector}");

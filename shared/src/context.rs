@@ -15,8 +15,8 @@ use crate::http_client;
 use crate::secrets::{self, SecretsError};
 use crate::store::seal::{KeySecret, Keyring};
 use crate::store::{self, StoreError, Table, tenants};
-use crate::{events, queue};
 use crate::twilio::credentials::Credentials;
+use crate::{events, queue};
 
 /// The adapters of one process. Making it touches no network.
 pub struct Context {

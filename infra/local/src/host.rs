@@ -92,7 +92,8 @@ impl Host {
         }
         let database = open(file("table.sqlite").as_deref())?;
         table::create(&database).map_err(|error| StartError::Table(error.to_string()))?;
-        let aws = Aws::new(database, file("secrets.json"), options.clock.clone()).map_err(io_error("secrets.json could not be read"))?;
+        let aws = Aws::new(database, file("secrets.json"), options.clock.clone())
+            .map_err(io_error("secrets.json could not be read"))?;
 
         let http = http_client::new();
         let twilio = LocalTwilio::new(twilio::Config {
@@ -203,8 +204,12 @@ impl Host {
             }
             drained += messages.len();
             let answer = schedule::dispatch_messages(&self.cx, aws::sqs_event(&messages), now).await?;
-            let failed: Vec<&str> =
-                answer["batchItemFailures"].as_array().into_iter().flatten().filter_map(|item| item["itemIdentifier"].as_str()).collect();
+            let failed: Vec<&str> = answer["batchItemFailures"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(|item| item["itemIdentifier"].as_str())
+                .collect();
             for message in messages {
                 if failed.contains(&message.message_id.as_str()) {
                     self.aws.put_back(message, std::time::Duration::from_secs(30));

@@ -3,16 +3,16 @@
 //! `host` is the machine; `aws` and `twilio` are the stand-ins; `simulate` drives it on a virtual
 //! clock, `commands` from the terminal.
 
-pub mod commands;
-pub mod host;
-pub mod simulate;
-pub mod report;
-pub mod school_folder;
-pub mod sample;
-pub mod terminal;
-pub mod gateway;
-pub mod tokens;
-pub mod table;
 pub mod aws;
-pub mod twilio;
 pub mod clock;
+pub mod commands;
+pub mod gateway;
+pub mod host;
+pub mod report;
+pub mod sample;
+pub mod school_folder;
+pub mod simulate;
+pub mod table;
+pub mod terminal;
+pub mod tokens;
+pub mod twilio;

@@ -79,9 +79,7 @@ struct Token {
 async fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(Serve { memory, state, data }) => {
-            Box::pin(commands::serve::serve((!memory).then_some(state), data)).await
-        }
+        Command::Serve(Serve { memory, state, data }) => Box::pin(commands::serve::serve((!memory).then_some(state), data)).await,
         Command::Simulate(Simulate { data, from, length, json, state }) => {
             Box::pin(commands::simulate::simulate(&data, from, length, json.as_deref(), state)).await
         }

@@ -78,7 +78,9 @@ pub async fn read(
         }
         day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
     }
-    let order = |line: &Line| (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel, line.version);
+    let order = |line: &Line| {
+        (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel, line.version)
+    };
     outcome.lines.sort_by_cached_key(order);
     for line in &outcome.lines {
         outcome.summary.add(line);

@@ -130,7 +130,9 @@ enum Job {
 fn next_job(at: Timestamp, last: Option<Job>) -> (Timestamp, Job) {
     let today = TimeZone::UTC.to_datetime(at).date();
     let days = [today, today.tomorrow().unwrap_or(today)];
-    let jobs = days.into_iter().flat_map(|day| [(day.to_datetime(LESSON_JOB), Job::Lessons), (day.to_datetime(PAYMENT_JOB), Job::Payments)]);
+    let jobs = days
+        .into_iter()
+        .flat_map(|day| [(day.to_datetime(LESSON_JOB), Job::Lessons), (day.to_datetime(PAYMENT_JOB), Job::Payments)]);
     let instants = jobs.filter_map(|(wall, job)| Some((TimeZone::UTC.to_timestamp(wall).ok()?, job)));
     instants
         .filter(|&(instant, job)| if instant == at { last.is_none_or(|last| job > last) } else { instant > at })

@@ -25,9 +25,8 @@ pub fn definition() -> Value {
     let whole = [(keys::DUE, "ALL"), (keys::TIME, "KEYS_ONLY"), (keys::ABOUT, "KEYS_ONLY")];
     let mut attributes = vec![keys::PK, keys::SK];
     attributes.extend(whole.iter().flat_map(|(index, _)| [index.pk, index.sk]));
-    let schema = |pk: &str, sk: &str| {
-        json!([{ "AttributeName": pk, "KeyType": "HASH" }, { "AttributeName": sk, "KeyType": "RANGE" }])
-    };
+    let schema =
+        |pk: &str, sk: &str| json!([{ "AttributeName": pk, "KeyType": "HASH" }, { "AttributeName": sk, "KeyType": "RANGE" }]);
     let index = |index: Index, projection: &str| {
         json!({
             "IndexName": index.name,

@@ -46,7 +46,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         let meta = event.metadata();
         let is_message = meta.target() == MESSAGES;
         let is_ours = meta.target().starts_with("shared") || meta.target().starts_with("local");
-        if !is_message && !(is_ours && *meta.level() <= Level::WARN) {
+        let is_warning = is_ours && *meta.level() <= Level::WARN;
+        if !is_message && !is_warning {
             return;
         }
         let mut fields = Fields::default();
@@ -64,8 +65,12 @@ impl<S: Subscriber> Layer<S> for Lines {
                 fields.get("why"),
             )
         } else {
-            let details: Vec<String> =
-                fields.values.iter().filter(|(name, _)| *name != "message").map(|(name, value)| format!("{name}={value}")).collect();
+            let details: Vec<String> = fields
+                .values
+                .iter()
+                .filter(|(name, _)| *name != "message")
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
             format!("{time}  {:<10} {} {}", meta.level().as_str().to_lowercase(), fields.get("message"), details.join(" "))
         };
         // A closed terminal is no reason to stop serving.

@@ -32,8 +32,7 @@ impl TokenKey {
 /// # Errors
 /// When the signing fails, which an HMAC key of any length does not.
 pub fn mint(key: &TokenKey, tenant: &str, role: &str, now: Timestamp) -> Result<String, jsonwebtoken::errors::Error> {
-    let claims =
-        Claims { sub: "you".into(), tenant: tenant.into(), role: role.into(), exp: (now + LIFETIME).as_second() };
+    let claims = Claims { sub: "you".into(), tenant: tenant.into(), role: role.into(), exp: (now + LIFETIME).as_second() };
     jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key.encoding)
 }
 

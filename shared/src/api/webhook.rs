@@ -61,11 +61,8 @@ pub async fn inbound(
 ) -> Result<Response, Problem> {
     let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
     if let (Some(sid), Some(from)) = (form.get("MessageSid"), form.get("From")) {
-        let inbound = Inbound {
-            sid: sid.to_string(),
-            from: from.to_string(),
-            body: form.get("Body").unwrap_or_default().to_string(),
-        };
+        let inbound =
+            Inbound { sid: sid.to_string(), from: from.to_string(), body: form.get("Body").unwrap_or_default().to_string() };
         record_inbound(&cx, &tenant, &inbound, now).await?;
     }
     Ok(([(header::CONTENT_TYPE, "text/xml")], "<Response/>").into_response())

@@ -164,9 +164,17 @@ impl Reason {
 pub enum Facts {
     /// Nothing yet: the lesson or payment is read again when the reminder is due.
     Reminder,
-    Moved { from: Timestamp, to: Timestamp },
-    Cancelled { start: Timestamp },
-    Attendance { start: Timestamp, status: String },
+    Moved {
+        from: Timestamp,
+        to: Timestamp,
+    },
+    Cancelled {
+        start: Timestamp,
+    },
+    Attendance {
+        start: Timestamp,
+        status: String,
+    },
 }
 
 /// Our id of a message, derived from what it is about: the second try meets the first.
@@ -337,7 +345,12 @@ impl Message {
 
     /// The same message for one more channel.
     pub fn for_channel(&self, tenant: &TenantId, channel: Channel) -> Self {
-        Self { id: MessageId::derive(tenant, &[self.id.as_str(), channel.word()]), channel: Some(channel), revision: 1, ..self.clone() }
+        Self {
+            id: MessageId::derive(tenant, &[self.id.as_str(), channel.word()]),
+            channel: Some(channel),
+            revision: 1,
+            ..self.clone()
+        }
     }
 
     /// The order in which messages of one instant are decided (reminders.md §3): strings, null first;

@@ -5,8 +5,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region as Country};
 use rlibphonenumber::PHONE_NUMBER_UTIL;
+use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region as Country};
 use serde::{Deserialize, Serialize};
 
 /// An ISO 3166 region that completes national numbers: `US`, `GB`.
@@ -83,7 +83,7 @@ impl PhoneNumber {
         if text.is_empty() {
             return Err(PhoneError::Empty);
         }
-        let parsed = parse_possible(text, region);
+        let parsed = possible(text, region);
         let number = match (parsed, strictness) {
             (Err(error), Strictness::Possible) => explicit(text).ok_or(error)?,
             (parsed, _) => parsed?,
@@ -135,17 +135,48 @@ fn strip_channel(text: &str) -> &str {
     }
 }
 
-fn parse_possible(text: &str, region: &Region) -> Result<PhoneNumber, PhoneError> {
-    let parsed = PHONE_NUMBER_UTIL.parse(text, region.country()).map_err(|_| PhoneError::NotANumber)?;
-    match PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed) {
-        Ok(NumberLengthType::IsPossible) => {}
-        Ok(NumberLengthType::IsPossibleLocalOnly) => return Err(PhoneError::LocalOnly),
-        Err(_) => return Err(PhoneError::Impossible),
+fn possible(text: &str, region: &Region) -> Result<PhoneNumber, PhoneError> {
+    let reading = read(text, Some(region)).ok_or(PhoneError::NotANumber)?;
+    match reading.length {
+        Length::Possible => Ok(PhoneNumber { e164: reading.e164, valid: reading.valid }),
+        Length::LocalOnly => Err(PhoneError::LocalOnly),
+        Length::Impossible => Err(PhoneError::Impossible),
     }
-    Ok(PhoneNumber {
-        e164: PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned(),
-        valid: PHONE_NUMBER_UTIL.is_valid_number(&parsed),
-    })
+}
+
+/// What Google's metadata makes of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    pub e164: String,
+    pub length: Length,
+    pub valid: bool,
+}
+
+/// Whether a number has a length that its country uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    Possible,
+    /// Only without its area code, from nearby.
+    LocalOnly,
+    Impossible,
+}
+
+/// libphonenumber reads no more than this.
+const LONGEST: usize = 250;
+
+/// Reads a text with or without a region for national numbers; `None` for what is no number at all.
+pub fn read(text: &str, region: Option<&Region>) -> Option<Reading> {
+    if text.chars().count() > LONGEST {
+        return None;
+    }
+    let parsed = PHONE_NUMBER_UTIL.parse(text, region.and_then(Region::country)).ok()?;
+    let length = match PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed) {
+        Ok(NumberLengthType::IsPossible) => Length::Possible,
+        Ok(NumberLengthType::IsPossibleLocalOnly) => Length::LocalOnly,
+        Err(_) => Length::Impossible,
+    };
+    let e164 = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned();
+    Some(Reading { e164, length, valid: PHONE_NUMBER_UTIL.is_valid_number(&parsed) })
 }
 
 /// `+` with 10 to 15 digits, the first not 0, kept as written though its country's plan says no (D1, S1-45).
@@ -171,15 +202,15 @@ mod tests {
     #[test]
     fn the_seed_formats_give_the_output_of_d1() {
         for (text, e164) in [
-            ("5551234567", "+15551234567"),         // S1-43
-            ("15551234567", "+15551234567"),        // S1-44
-            ("+1234567890", "+1234567890"),         // S1-45, S2-19
-            ("(555) 123-4567", "+15551234567"),     // S1-30
-            ("555-123-4567", "+15551234567"),       // S1-29
-            ("1234567890", "+11234567890"),         // S2-18
-            ("(123) 456-7890", "+11234567890"),     // S2-20
-            ("123-456-7890", "+11234567890"),       // S2-21
-            ("1987654321", "+11987654321"),         // S2-17
+            ("5551234567", "+15551234567"),          // S1-43
+            ("15551234567", "+15551234567"),         // S1-44
+            ("+1234567890", "+1234567890"),          // S1-45, S2-19
+            ("(555) 123-4567", "+15551234567"),      // S1-30
+            ("555-123-4567", "+15551234567"),        // S1-29
+            ("1234567890", "+11234567890"),          // S2-18
+            ("(123) 456-7890", "+11234567890"),      // S2-20
+            ("123-456-7890", "+11234567890"),        // S2-21
+            ("1987654321", "+11987654321"),          // S2-17
             ("whatsapp:+1234567890", "+1234567890"), // S0-22
             ("WhatsApp: 5551234567", "+15551234567"),
             ("+44 (0)7700 900117", "+447700900117"),

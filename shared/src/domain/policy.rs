@@ -60,7 +60,8 @@ pub fn decide(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> bool
         Ok(channels) => channels,
         Err(reason) => return Decision::Skip(reason),
     };
-    let channels: Vec<_> = channels.into_iter().filter(|(channel, _)| question.only.is_none_or(|only| only == *channel)).collect();
+    let channels: Vec<_> =
+        channels.into_iter().filter(|(channel, _)| question.only.is_none_or(|only| only == *channel)).collect();
     if channels.is_empty() {
         return Decision::Skip(Reason::NoChannel);
     }
@@ -80,7 +81,8 @@ pub fn decide(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> bool
 pub fn channels<'a>(settings: &Settings, contact: &'a Contact, kind: Kind) -> Result<Vec<(Channel, &'a PhoneNumber)>, Reason> {
     let of_type = settings.kind(kind).channels.as_slice();
     let wanted = contact.channel.map_or(of_type, |preference| preference.channels());
-    let with_sender = || Channel::ALL.into_iter().filter(|channel| wanted.contains(channel) && settings.sender(*channel).is_some());
+    let with_sender =
+        || Channel::ALL.into_iter().filter(|channel| wanted.contains(channel) && settings.sender(*channel).is_some());
     let usable: Vec<_> = with_sender().filter_map(|channel| Some((channel, contact.number(channel)?))).collect();
     if !usable.is_empty() {
         return Ok(usable);
@@ -90,7 +92,14 @@ pub fn channels<'a>(settings: &Settings, contact: &'a Contact, kind: Kind) -> Re
 }
 
 /// Rule 4: now, at the first allowed instant, or never.
-fn when(settings: &Settings, contact: &Contact, number: &PhoneNumber, zone: &Zone, deadline: Option<Timestamp>, now: Timestamp) -> Verdict {
+fn when(
+    settings: &Settings,
+    contact: &Contact,
+    number: &PhoneNumber,
+    zone: &Zone,
+    deadline: Option<Timestamp>,
+    now: Timestamp,
+) -> Verdict {
     let law = number.is_north_american().then_some(LAWFUL_QUIET_HOURS);
     let windows: Vec<QuietHours> = [settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().collect();
     match first_allowed(&windows, zone, now) {

@@ -120,7 +120,13 @@ pub fn lesson_reminders(lesson: &Lesson, offsets: &[Offset], now: Timestamp) -> 
 }
 
 /// The reminders of `payment` that are due in `[now, now + 48 h)`.
-pub fn payment_reminders(payment: &Payment, offsets: &[Offset], at: Clock, zone: &Zone, now: Timestamp) -> Vec<(Offset, Timestamp)> {
+pub fn payment_reminders(
+    payment: &Payment,
+    offsets: &[Offset],
+    at: Clock,
+    zone: &Zone,
+    now: Timestamp,
+) -> Vec<(Offset, Timestamp)> {
     match payment.status {
         PaymentStatus::Due => within_horizon(offsets, now, |offset| payment_due(payment.due_date, offset, at, zone)),
         PaymentStatus::Paid | PaymentStatus::Void => Vec::new(),

@@ -19,13 +19,11 @@ static LESSON_REMINDER: LazyLock<Template> =
 static PAYMENT_REMINDER: LazyLock<Template> = LazyLock::new(|| {
     known("Hi {name}, payment of {amount} for {course} is due on {date}. Please pay to avoid service interruption.")
 });
-static MOVED: LazyLock<Template> = LazyLock::new(|| {
-    known("Important: Your {subject} lesson scheduled for {original_time} has been rescheduled to {new_time}.")
-});
+static MOVED: LazyLock<Template> =
+    LazyLock::new(|| known("Important: Your {subject} lesson scheduled for {original_time} has been rescheduled to {new_time}."));
 static CANCELLED: LazyLock<Template> =
     LazyLock::new(|| known("Important: Your {subject} lesson on {date} at {time} has been cancelled."));
-static ATTENDANCE: LazyLock<Template> =
-    LazyLock::new(|| known("Hi {name}, attendance for {subject} on {date}: {status}."));
+static ATTENDANCE: LazyLock<Template> = LazyLock::new(|| known("Hi {name}, attendance for {subject} on {date}: {status}."));
 
 fn known(source: &str) -> Template {
     Template::parse(source).expect("the default texts are well formed")

@@ -74,11 +74,7 @@ pub fn write(
 }
 
 /// Those of `numbers` that have opted out.
-pub async fn stopped(
-    table: &Table,
-    tenant: &TenantId,
-    numbers: &[&PhoneNumber],
-) -> Result<HashSet<PhoneNumber>, StoreError> {
+pub async fn stopped(table: &Table, tenant: &TenantId, numbers: &[&PhoneNumber]) -> Result<HashSet<PhoneNumber>, StoreError> {
     let mut by_place = HashMap::new();
     let mut wanted = Vec::new();
     for number in numbers {

@@ -34,11 +34,7 @@ pub async fn put_many(table: &Table, tenant: &TenantId, contacts: &[Contact]) ->
 }
 
 /// Those of `ids` that exist, by id.
-pub async fn get_many(
-    table: &Table,
-    tenant: &TenantId,
-    ids: &[&str],
-) -> Result<HashMap<String, Contact>, StoreError> {
+pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[&str]) -> Result<HashMap<String, Contact>, StoreError> {
     let items = table.get_many(ids.iter().map(|id| keys::contact(tenant, id)).collect()).await?;
     let contacts = items.into_iter().map(|item| table.value::<Contact>(item, SEALED));
     contacts.map(|contact| contact.map(|contact| (contact.id.clone(), contact))).collect()

@@ -9,7 +9,7 @@
 //! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | |
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
-//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: `TENANT#t#ABOUT#kind#subject` × id · due (sparse): `DUE#shard` × due |
+//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about (sparse, what waits): `TENANT#t#ABOUT#kind#subject` × id · due (sparse): `DUE#shard` × due |
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
 //! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
 //!
@@ -32,7 +32,7 @@ pub const SK: &str = "sk";
 pub const DUE: Index = Index { name: "due", pk: "due_pk", sk: "due_sk" };
 /// Lessons, payments and the message log by time. Projects keys.
 pub const TIME: Index = Index { name: "time", pk: "time_pk", sk: "time_sk" };
-/// Messages by the lesson or payment they are about. Projects keys.
+/// Waiting reminders by the lesson or payment they are about. Sparse; projects keys.
 pub const ABOUT: Index = Index { name: "about", pk: "about_pk", sk: "about_sk" };
 
 /// A global secondary index and its key attributes.

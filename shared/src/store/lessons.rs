@@ -26,11 +26,7 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Le
 }
 
 /// Those of `ids` that exist, by id.
-pub async fn get_many(
-    table: &Table,
-    tenant: &TenantId,
-    ids: &[&str],
-) -> Result<HashMap<String, Lesson>, StoreError> {
+pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[&str]) -> Result<HashMap<String, Lesson>, StoreError> {
     let items = table.get_many(ids.iter().map(|id| keys::lesson(tenant, id)).collect()).await?;
     let lessons = items.into_iter().map(|item| table.value::<Lesson>(item, &[]));
     lessons.map(|lesson| lesson.map(|lesson| (lesson.id.clone(), lesson))).collect()

@@ -25,16 +25,23 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
     item.insert("rank".into(), number(message.status.rank()));
     let (log, entry) = keys::log_entry(tenant, message);
     table.place(&mut item, keys::TIME, log, entry);
-    let subject = match message.kind {
-        Kind::PaymentReminder => Subject::Payment(&message.subject),
-        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => Subject::Lesson(&message.subject),
-    };
-    table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
+    if let Some(subject) = awaits(message) {
+        table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
+    }
     if message.status <= Status::Sending {
         let (shard, entry) = keys::due_entry(tenant, message);
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)
+}
+
+/// What a reminder waits for, while it can still be taken back.
+fn awaits(message: &Message) -> Option<Subject<'_>> {
+    match (message.kind, message.status) {
+        (Kind::LessonReminder, Status::Scheduled) => Some(Subject::Lesson(&message.subject)),
+        (Kind::PaymentReminder, Status::Scheduled) => Some(Subject::Payment(&message.subject)),
+        _ => None,
+    }
 }
 
 fn message(table: &Table, item: Item) -> Result<Message, StoreError> {
@@ -193,18 +200,25 @@ async fn write_chunk(
         if let Some(month) = month {
             match meter::add(table, tenant, month, total, limit)? {
                 Some(write) => writes.push(write),
-                None => return Ok(mark(outcomes, &members, Written::OverBudget)),
+                None => {
+                    mark(outcomes, &members, Written::OverBudget);
+                    return Ok(());
+                }
             }
         }
         match transact(table, writes).await {
-            Ok(()) => return Ok(mark(outcomes, &members, Written::Won)),
+            Ok(()) => {
+                mark(outcomes, &members, Written::Won);
+                return Ok(());
+            }
             Err(Refused::Busy) => patience.wait().await?,
             Err(Refused::Store(error)) => return Err(error),
             Err(Refused::Conditions(failed)) => {
                 let losers: Vec<usize> = failed.iter().filter_map(|&at| owners.get(at).copied()).collect();
                 if losers.is_empty() {
                     // Only the meter's condition stands behind the messages'.
-                    return Ok(mark(outcomes, &members, Written::OverBudget));
+                    mark(outcomes, &members, Written::OverBudget);
+                    return Ok(());
                 }
                 members.retain(|member| !losers.contains(member));
             }
@@ -255,8 +269,7 @@ pub async fn merge(
         None => format!("{} {}", report.status, report.sid),
     };
     let step = Step::with(now, report.step, &detail);
-    let step: AttributeValue =
-        serde_dynamo::to_attribute_value(step).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
+    let step: AttributeValue = serde_dynamo::to_attribute_value(step).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
     let append = "timeline = list_append(timeline, :step), sid = if_not_exists(sid, :sid)";
     let code = if report.error_code.is_some() { ", error_code = :code" } else { "" };
     let key = key_attributes(&keys::message(tenant, id));
@@ -267,7 +280,7 @@ pub async fn merge(
         .set_key(Some(key.clone()))
         .condition_expression("attribute_exists(pk) AND #rank < :rank")
         .update_expression(format!(
-            "SET #status = :status, #rank = :rank, {append}{code} ADD revision :one REMOVE due_pk, due_sk"
+            "SET #status = :status, #rank = :rank, {append}{code} ADD revision :one REMOVE due_pk, due_sk, about_pk, about_sk"
         ))
         .expression_attribute_names("#status", "status")
         .expression_attribute_names("#rank", "rank")
@@ -316,8 +329,8 @@ pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Re
     items.into_iter().map(|item| message(table, item)).collect()
 }
 
-/// Every message about a lesson or payment. May miss what was written in the last moments.
-pub async fn about(table: &Table, tenant: &TenantId, subject: Subject<'_>) -> Result<Vec<Message>, StoreError> {
+/// The reminders of a lesson or payment that still wait. May miss what was written in the last moments.
+pub async fn waiting_for(table: &Table, tenant: &TenantId, subject: Subject<'_>) -> Result<Vec<Message>, StoreError> {
     let entries = table.query_all(&keys::about(tenant, subject), Some(keys::ABOUT), None).await?;
     let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     items.into_iter().map(|item| message(table, item)).collect()
@@ -371,7 +384,8 @@ pub async fn log_page(
     limit: u32,
 ) -> Result<Vec<Message>, StoreError> {
     let partition = keys::log(tenant, day);
-    let start = after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
+    let start =
+        after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
     let range = Some((start, "~".to_string()));
     let limit = Some(limit.min(1000) as i32);
     let (entries, _) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None }).await?;

@@ -3,18 +3,18 @@
 //! `keys` is the whole design on one page; then one file per entity. Whatever is written twice must
 //! be harmless: every write is conditional, or sets what it would set again.
 
-pub mod keys;
-pub mod seal;
-mod table;
-mod transaction;
-pub mod tenants;
-pub mod contacts;
+pub mod accepted;
 pub mod consents;
+pub mod contacts;
+pub mod keys;
 pub mod lessons;
-pub mod payments;
 pub mod messages;
 pub mod meter;
-pub mod accepted;
+pub mod payments;
+pub mod seal;
+mod table;
+pub mod tenants;
+mod transaction;
 
 pub use aws_sdk_dynamodb::Client;
 pub use table::{StoreError, Table};

@@ -26,11 +26,7 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Pa
 }
 
 /// Those of `ids` that exist, by id.
-pub async fn get_many(
-    table: &Table,
-    tenant: &TenantId,
-    ids: &[&str],
-) -> Result<HashMap<String, Payment>, StoreError> {
+pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[&str]) -> Result<HashMap<String, Payment>, StoreError> {
     let items = table.get_many(ids.iter().map(|id| keys::payment(tenant, id)).collect()).await?;
     let payments = items.into_iter().map(|item| table.value::<Payment>(item, &[]));
     payments.map(|payment| payment.map(|payment| (payment.id.clone(), payment))).collect()

@@ -204,7 +204,12 @@ impl Table {
     }
 
     /// Every page of a query.
-    pub(super) async fn query_all(&self, pk: &str, index: Option<Index>, range: Option<(String, String)>) -> Result<Vec<Item>, StoreError> {
+    pub(super) async fn query_all(
+        &self,
+        pk: &str,
+        index: Option<Index>,
+        range: Option<(String, String)>,
+    ) -> Result<Vec<Item>, StoreError> {
         let mut items = Vec::new();
         let mut after = None;
         loop {

@@ -14,8 +14,7 @@ struct Entry {
 /// Stores the settings, and the tenant in the directory. Replaces what was there.
 pub async fn put_settings(table: &Table, tenant: &TenantId, settings: &Settings) -> Result<(), StoreError> {
     let entry = Entry { name: settings.name.clone() };
-    let items =
-        vec![table.item(&keys::settings(tenant), settings, &[])?, table.item(&keys::tenant_entry(tenant), &entry, &[])?];
+    let items = vec![table.item(&keys::settings(tenant), settings, &[])?, table.item(&keys::tenant_entry(tenant), &entry, &[])?];
     table.put_many(items).await
 }
 

@@ -29,7 +29,12 @@ pub(super) enum Refused {
 
 impl Write {
     /// Puts `item` if `condition` holds; `values` fill its placeholders.
-    pub(super) fn put(table: &Table, item: Item, condition: &str, values: HashMap<String, AttributeValue>) -> Result<Self, StoreError> {
+    pub(super) fn put(
+        table: &Table,
+        item: Item,
+        condition: &str,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<Self, StoreError> {
         let values = (!values.is_empty()).then_some(values);
         let put = Put::builder()
             .table_name(&table.name)

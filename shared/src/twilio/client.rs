@@ -47,12 +47,8 @@ const AUTHENTICATE: u32 = 20003;
 pub async fn send(http: &reqwest::Client, base: &str, credentials: &Credentials, message: &Outgoing<'_>) -> Outcome {
     let url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", credentials.account_sid);
     let sender = if message.from.starts_with("MG") { "MessagingServiceSid" } else { "From" };
-    let form = [
-        (sender, message.from),
-        ("To", &message.to),
-        ("Body", message.body),
-        ("StatusCallback", &message.status_callback),
-    ];
+    let form =
+        [(sender, message.from), ("To", &message.to), ("Body", message.body), ("StatusCallback", &message.status_callback)];
     let (user, password) = credentials.basic();
     match http.post(url).basic_auth(user, Some(password)).form(&form).send().await {
         Ok(response) => outcome(response).await,
@@ -160,13 +156,15 @@ pub async fn list(
         messages: Vec<Listed>,
         next_page_uri: Option<String>,
     }
-    let query: String = form_urlencoded::Serializer::new(String::new()).append_pair("To", to).append_pair("PageSize", "100").finish();
+    let query: String =
+        form_urlencoded::Serializer::new(String::new()).append_pair("To", to).append_pair("PageSize", "100").finish();
     let mut next = Some(format!("/2010-04-01/Accounts/{}/Messages.json?{query}", credentials.account_sid));
     let mut listed = Vec::new();
     // Relative, so that only `base` ever gets the credentials.
     while let Some(path) = next.filter(|path| path.starts_with("/2010-04-01/")) {
         let (user, password) = credentials.basic();
-        let response = http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
+        let response =
+            http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
         if !response.status().is_success() {
             return Err(ListError::Refused(response.status()));
         }

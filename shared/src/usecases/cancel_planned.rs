@@ -24,8 +24,8 @@ pub async fn cancel_planned(
 ) -> Result<(), ContextError> {
     let table = cx.table().await?;
     for _ in 0..TRIES {
-        let planned = messages::about(table, tenant, subject).await?;
-        let reminders = planned.into_iter().filter(|message| message.status == Status::Scheduled && message.offset.is_some());
+        let planned = messages::waiting_for(table, tenant, subject).await?;
+        let reminders = planned.into_iter().filter(|message| message.status == Status::Scheduled);
         let changes: Vec<Change> = reminders
             .filter_map(|message| {
                 let reason = reason(&message)?;

@@ -47,7 +47,13 @@ pub async fn receive_event(
     Ok(received)
 }
 
-async fn act(cx: &Context, tenant: &TenantId, event: &SchoolEvent, at: Timestamp, now: Timestamp) -> Result<Received, ContextError> {
+async fn act(
+    cx: &Context,
+    tenant: &TenantId,
+    event: &SchoolEvent,
+    at: Timestamp,
+    now: Timestamp,
+) -> Result<Received, ContextError> {
     let table = cx.table().await?;
     match event {
         SchoolEvent::LessonCreated(created) => create_lesson(cx, tenant, created, at, now).await,
@@ -81,12 +87,7 @@ async fn act(cx: &Context, tenant: &TenantId, event: &SchoolEvent, at: Timestamp
 }
 
 /// The lesson as it is, unless it has changed after `at`: events may overtake each other.
-async fn current(
-    cx: &Context,
-    tenant: &TenantId,
-    id: &str,
-    at: Timestamp,
-) -> Result<Result<Lesson, &'static str>, ContextError> {
+async fn current(cx: &Context, tenant: &TenantId, id: &str, at: Timestamp) -> Result<Result<Lesson, &'static str>, ContextError> {
     Ok(match lessons::get(cx.table().await?, tenant, id).await? {
         None => Err("no such lesson"),
         // EventBridge tells whole seconds.

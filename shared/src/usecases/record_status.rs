@@ -61,7 +61,12 @@ pub async fn record_status(
     Ok(Some(merged))
 }
 
-async fn record_unsubscribed(cx: &Context, tenant: &TenantId, callback: &StatusCallback, now: Timestamp) -> Result<(), ContextError> {
+async fn record_unsubscribed(
+    cx: &Context,
+    tenant: &TenantId,
+    callback: &StatusCallback,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let to = callback.to.as_deref().unwrap_or_default();
     match PhoneNumber::parse(to, &settings.default_region, Strictness::Possible) {

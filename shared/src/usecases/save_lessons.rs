@@ -39,7 +39,12 @@ fn next_version(old: &Lesson, new: &Lesson) -> u32 {
 }
 
 /// Cancels what was planned for `lesson` and does not hold for it as it is now.
-pub(super) async fn cancel_outdated(cx: &Context, tenant: &TenantId, lesson: &Lesson, now: Timestamp) -> Result<(), ContextError> {
+pub(super) async fn cancel_outdated(
+    cx: &Context,
+    tenant: &TenantId,
+    lesson: &Lesson,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     let groups = Groups::load(cx.table().await?, tenant, &[lesson]).await?;
     let attendees = groups.attendees(lesson);
     let attends = |contact: &str| attendees.contains(contact);

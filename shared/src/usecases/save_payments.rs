@@ -12,7 +12,12 @@ use crate::store::keys::Subject;
 use crate::store::payments;
 
 /// Stores `payments`; what was planned for an older version of one is canceled.
-pub async fn save_payments(cx: &Context, tenant: &TenantId, mut payments: Vec<Payment>, now: Timestamp) -> Result<(), ContextError> {
+pub async fn save_payments(
+    cx: &Context,
+    tenant: &TenantId,
+    mut payments: Vec<Payment>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
     let ids: Vec<&str> = payments.iter().map(|payment| payment.id.as_str()).collect();

@@ -25,11 +25,7 @@ impl Tokens {
     const KEPT: usize = 256;
 
     /// Does a transaction unless it was done; the lock makes a repetition wait for the first.
-    fn once(
-        &self,
-        token: Option<String>,
-        transact: impl FnOnce() -> dynoxide::Result<String>,
-    ) -> dynoxide::Result<String> {
+    fn once(&self, token: Option<String>, transact: impl FnOnce() -> dynoxide::Result<String>) -> dynoxide::Result<String> {
         let Some(token) = token else { return transact() };
         let mut done = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, answer)) = done.iter().find(|(known, _)| *known == token) {

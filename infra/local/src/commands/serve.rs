@@ -80,7 +80,8 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
     };
     for tenant in tenants::all(host.cx.table().await?).await? {
         let settings = host.cx.settings(&tenant, now).await?;
-        host.connect(&tenant, [&settings.senders.sms, &settings.senders.whatsapp].into_iter().flatten().cloned().collect()).await?;
+        host.connect(&tenant, [&settings.senders.sms, &settings.senders.whatsapp].into_iter().flatten().cloned().collect())
+            .await?;
     }
     terminal::show_messages();
     let api_url = start(&host).await?;

@@ -54,7 +54,8 @@ impl Records {
         let is_payment = |message: &&Message| message.kind == Kind::PaymentReminder;
         let contacts: Vec<&str> = due.iter().map(|message| message.contact.as_str()).collect();
         let payments: Vec<&str> = due.iter().filter(is_payment).map(|message| message.subject.as_str()).collect();
-        let lessons: Vec<&str> = due.iter().filter(|message| !is_payment(message)).map(|message| message.subject.as_str()).collect();
+        let lessons: Vec<&str> =
+            due.iter().filter(|message| !is_payment(message)).map(|message| message.subject.as_str()).collect();
         Ok(Self {
             contacts: contacts::get_many(table, tenant, &contacts).await?,
             lessons: lessons::get_many(table, tenant, &lessons).await?,

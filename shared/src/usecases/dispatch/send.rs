@@ -32,6 +32,8 @@ const LEASE: SignedDuration = SignedDuration::from_mins(3);
 /// given up while its lease holds, at 15 seconds a request.
 const WAVE: usize = 320;
 const AT_ONCE: usize = 32;
+/// So many decisions against are written at once.
+const ENDS: usize = 90;
 /// After so many attempts that Twilio did not process, a message fails.
 const ATTEMPTS: u32 = 8;
 /// The longest pause of the exponential back-off.
@@ -60,13 +62,17 @@ pub async fn send(
         None => Micros::default(),
     };
     let mut waiting: VecDeque<Draft> = drafts.into();
+    let mut ended = Vec::new();
+    let mut one_by_one = false;
     while !waiting.is_empty() {
+        if one_by_one {
+            used = meter::used(table, tenant, &month).await?;
+        }
         let total: i64 = waiting.iter().map(|draft| draft.cost.0).sum();
-        let roomy = limit.is_none_or(|limit| used.0 + total <= limit.0);
+        let roomy = !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
 
-        let mut ended = Vec::new();
         let mut claims = Vec::new();
         let mut bodies = Vec::new();
         // The lease counts from when this wave starts, however long the ones before it took.
@@ -77,10 +83,19 @@ pub async fn send(
             } else if is_capped(settings, &world.counts, &draft.message) {
                 let channel = draft.message.channel;
                 ended.push(Change::of(skipped(draft.message, channel, Reason::FrequencyCap, now)));
+            } else if limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
+                let channel = draft.message.channel;
+                ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
             } else {
                 claims.push(claim(table, tenant, settings, &draft, &month, now, now + elapsed + LEASE)?);
                 bodies.push(draft);
             }
+        }
+        if ended.len() >= ENDS {
+            write_ends(table, tenant, std::mem::take(&mut ended), touched).await?;
+        }
+        if claims.is_empty() {
+            continue;
         }
         let written = messages::write(table, tenant, &claims, limit).await?;
         let mut at_twilio = Vec::new();
@@ -95,19 +110,16 @@ pub async fn send(
                 // Somebody else spent meanwhile: again, one by one.
                 Written::OverBudget => {
                     waiting.push_front(draft);
-                    used = Micros(i64::MAX / 2);
+                    one_by_one = true;
                 }
             }
         }
-        write_ends(table, tenant, ended, touched).await?;
         at_twilio.reverse();
         let results = hand_over(cx, tenant, settings, &credentials, at_twilio).await;
         let spent = record(cx, tenant, settings, results, &mut world, touched, now).await?;
-        if used.0 < i64::MAX / 2 {
-            used.0 += spent.0;
-        }
+        used.0 += spent.0;
     }
-    Ok(())
+    write_ends(table, tenant, ended, touched).await
 }
 
 /// The calendar month that money counts for, in the tenant's zone: `2026-11`.
@@ -168,7 +180,12 @@ fn claim(
     Ok(change.along_with(counted))
 }
 
-async fn write_ends(table: &Table, tenant: &TenantId, ended: Vec<Change>, touched: &mut Vec<Message>) -> Result<(), ContextError> {
+async fn write_ends(
+    table: &Table,
+    tenant: &TenantId,
+    ended: Vec<Change>,
+    touched: &mut Vec<Message>,
+) -> Result<(), ContextError> {
     let written = messages::write(table, tenant, &ended, None).await?;
     let won = ended.into_iter().zip(written).filter(|(_, written)| *written == Written::Won);
     touched.extend(won.map(|(change, _)| change.into_message()));
@@ -253,7 +270,8 @@ async fn record(
                 let number = message.to.clone();
                 let mut change = release(table, tenant, failed(message, code, now), reserved, counts, now)?;
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
-                    change = change.along_with([consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?]);
+                    change =
+                        change.along_with([consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?]);
                     world.stopped.insert(number);
                 }
                 change
@@ -322,14 +340,7 @@ fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Mic
     }
 }
 
-fn accept(
-    mut message: Message,
-    sid: String,
-    status: Status,
-    segments: Option<u32>,
-    cost: Micros,
-    now: Timestamp,
-) -> Change {
+fn accept(mut message: Message, sid: String, status: Status, segments: Option<u32>, cost: Micros, now: Timestamp) -> Change {
     let reserved = message.cost.unwrap_or_default();
     message.timeline.push(Step::with(now, "accepted", format_args!("{status} {sid}")));
     message.status = status.max(message.status);
@@ -369,7 +380,8 @@ fn again(mut message: Message, wait: Duration, code: Option<u32>, now: Timestamp
 /// message's id, so that a run can be repeated.
 fn backoff(message: &Message, wait: Duration) -> SignedDuration {
     let ceiling = Duration::from_secs(1 << message.attempt.min(10)).min(LONGEST_WAIT);
-    let spread = message.id.as_str().bytes().fold(u64::from(message.attempt), |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
+    let spread =
+        message.id.as_str().bytes().fold(u64::from(message.attempt), |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
     let jitter = Duration::from_millis(spread % (ceiling.as_millis() as u64 + 1));
     SignedDuration::try_from(wait + jitter).unwrap_or(SignedDuration::from_mins(10))
 }
