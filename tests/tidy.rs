@@ -81,7 +81,7 @@ const CONFINED: [(&str, &[&str], &str); 9] = [
     ("aws_sdk_sqs", &["shared/src/queue.rs"], "an adapter each"),
     ("aws_sdk_eventbridge", &["shared/src/events.rs"], "an adapter each"),
     ("env::var", &["shared/src/config.rs"], "only config.rs reads the environment"),
-    ("Timestamp::now", &["shared/src/clock.rs", "infra/local/src/clock.rs"], "now is an argument"),
+    ("Timestamp::now", &["shared/src/clock.rs"], "now is an argument"),
     ("SystemTime::now", &[], "now is an argument"),
     ("async_trait", &[], "the seam is an endpoint, not a trait"),
     ("\"TENANT#", &["shared/src/store/keys.rs"], "keys.rs builds every key"),

@@ -1,6 +1,6 @@
 //! The clock of this machine: the system's, or a virtual one that a simulated day moves by hand.
 //!
-//! The only file here that asks the operating system for the time.
+//! Everything else here is handed this clock, so that a virtual day can replay exactly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -29,12 +29,10 @@ impl Clock {
         Self(Source::Virtual(Arc::new(AtomicI64::new(instant.as_millisecond()))))
     }
 
-    /// The instant that it shows; a virtual clock shows whole milliseconds.
-    // Everything else is handed this clock, so that a virtual day can replay exactly.
-    #[allow(clippy::disallowed_methods)]
+    /// The instant that it shows, in whole milliseconds.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => Timestamp::now(),
+            Source::System => shared::clock::now(),
             Source::Virtual(millis) => {
                 Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).expect("only ever set from a timestamp")
             }

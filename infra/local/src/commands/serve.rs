@@ -248,7 +248,7 @@ fn introduce(host: &Host, api_url: &str, tenant: &TenantId, state: Option<&Path>
          token     {token}\n\n\
          Try:\n\
          TOKEN={token}\n\
-         curl -s -H \"Authorization: Bearer $TOKEN\" {api_url}/v1/tenants/{tenant}/messages?limit=5\n\
+         curl -s -H \"Authorization: Bearer $TOKEN\" '{api_url}/v1/tenants/{tenant}/messages?limit=5'\n\
          curl -s -H \"Authorization: Bearer $TOKEN\" {api_url}/v1/tenants/{tenant}/settings\n\
          curl -s {}/_local/inbound -H 'content-type: application/json' -d '{{\"from\": \"+15550100201\", \"body\": \"STOP\"}}'\n",
         host.webhook_url,
