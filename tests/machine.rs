@@ -71,7 +71,8 @@ pub fn program(name: &str) -> PathBuf {
     let folder = BUILT.get_or_init(|| {
         let release = !cfg!(debug_assertions);
         let mut build = Command::new(env!("CARGO"));
-        build.current_dir(root()).args(["build", "--workspace", "--bins", "--quiet"]);
+        // With the tests, so that the dependencies are those that `cargo test` has built, feature for feature.
+        build.current_dir(root()).args(["build", "--workspace", "--bins", "--tests", "--quiet"]);
         if release {
             build.arg("--release");
         }

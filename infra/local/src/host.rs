@@ -178,7 +178,7 @@ impl Host {
         let body = Bytes::from(callback.body());
         let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, now);
         let status = crate::gateway::invoke(self.webhook.clone(), event).await.status();
-        self.twilio.record_attempt(callback, Some(status.as_u16()));
+        self.twilio.brought(callback, status.as_u16());
         status
     }
 

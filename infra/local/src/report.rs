@@ -8,7 +8,7 @@ use serde::Serialize;
 use shared::context::{Context, ContextError};
 use shared::domain::channel::Channel;
 use shared::domain::contact::Contact;
-use shared::domain::message::{Message, Reason, Status};
+use shared::domain::message::{Happened, Message, Reason, Status};
 use shared::domain::money::{Micros, Money};
 use shared::domain::policy;
 use shared::domain::reminder::{HORIZON, Kind};
@@ -33,7 +33,7 @@ pub struct Line {
     pub segments: Option<u32>,
     /// Tells two changes of one lesson apart, in the order in which they came.
     #[serde(skip)]
-    version: u32,
+    happened: Happened,
 }
 
 /// Every message of a run, in the order of reminders.md §6.
@@ -79,7 +79,7 @@ pub async fn read(
         day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
     }
     let order = |line: &Line| {
-        (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel, line.version)
+        (line.at, line.kind.word(), line.subject.clone(), line.contact.clone(), line.offset.clone(), line.channel, line.happened)
     };
     outcome.lines.sort_by_cached_key(order);
     for line in &outcome.lines {
@@ -95,6 +95,7 @@ fn add_lines(lines: &mut Vec<Line>, message: Message, settings: &Settings, conta
         Status::Scheduled => message.due_at,
         _ => message.decided_at.unwrap_or(message.due_at),
     };
+    let happened = message.happened();
     let line = Line {
         kind: message.kind,
         subject: message.subject,
@@ -107,7 +108,7 @@ fn add_lines(lines: &mut Vec<Line>, message: Message, settings: &Settings, conta
         to: message.to.filter(|_| sent).map(|to| to.e164().to_string()),
         body: message.body.filter(|_| sent),
         segments: message.segments.filter(|_| sent),
-        version: message.version,
+        happened,
     };
     let undecided = matches!(message.status, Status::Scheduled | Status::Canceled) && line.channel.is_none();
     let chosen = contacts.get(&line.contact).filter(|_| undecided);

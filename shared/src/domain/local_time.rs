@@ -119,7 +119,6 @@ impl From<Clock> for String {
 
 /// A forbidden window of wall-clock time, `from ≤ t < to`; it may wrap midnight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct QuietHours {
     pub from: Clock,
     pub to: Clock,

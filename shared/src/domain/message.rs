@@ -174,6 +174,7 @@ pub enum Facts {
     Attendance {
         start: Timestamp,
         status: String,
+        recorded_at: Timestamp,
     },
 }
 
@@ -306,7 +307,7 @@ impl Message {
             Facts::Reminder => ("reminder", String::new()),
             Facts::Moved { to, .. } => ("moved", to.to_string()),
             Facts::Cancelled { .. } => ("cancelled", String::new()),
-            Facts::Attendance { status, .. } => ("attendance", status.clone()),
+            Facts::Attendance { status, recorded_at, .. } => ("attendance", format!("{recorded_at} {status}")),
         };
         let version = plan.version.to_string();
         let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, &detail];
@@ -354,16 +355,30 @@ impl Message {
     }
 
     /// The order in which messages of one instant are decided (reminders.md §3): strings, null first;
-    /// of two changes of one lesson, the earlier first.
-    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>, u32) {
+    /// of two changes of one lesson, what happened first.
+    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>, Happened) {
         let offset = self.offset.map(|offset| offset.to_string());
-        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word), self.version)
+        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word), self.happened())
+    }
+
+    /// When what it tells of happened, to put equal ones in order.
+    pub fn happened(&self) -> Happened {
+        let planned = self.timeline.first().map_or(self.due_at, |step| step.at);
+        let fact = match self.facts {
+            Facts::Reminder | Facts::Attendance { .. } => 0,
+            Facts::Moved { .. } => 1,
+            Facts::Cancelled { .. } => 2,
+        };
+        (planned, self.version, fact)
     }
 }
 
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
+
+/// Instant, version, and a cancellation after the move that it follows.
+pub type Happened = (Timestamp, u32, u8);
 
 /// What a message is planned for.
 #[derive(Clone, Debug)]

@@ -5,6 +5,14 @@
 
 use serde::Deserialize;
 
+/// Ids stand in the table's keys, which hold 1,024 bytes.
+pub const LONGEST_ID: usize = 500;
+
+/// Whether a text can be an id.
+pub fn is_id(text: &str) -> bool {
+    (1..=LONGEST_ID).contains(&text.len())
+}
+
 /// One fact, by its detail-type.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SchoolEvent {
@@ -69,6 +77,8 @@ pub enum EventError {
     UnknownName(String),
     #[error("the event's detail does not fit its name")]
     BadDetail(#[source] serde_json::Error),
+    #[error("an id is empty or longer than {LONGEST_ID} bytes")]
+    BadId,
 }
 
 impl SchoolEvent {
@@ -76,13 +86,24 @@ impl SchoolEvent {
     /// [`EventError`], when the name or the detail is none that we know.
     pub fn parse(name: &str, detail: &serde_json::Value) -> Result<Self, EventError> {
         let bad = EventError::BadDetail;
-        Ok(match name {
+        let event = match name {
             "lesson.created" => Self::LessonCreated(Deserialize::deserialize(detail).map_err(bad)?),
             "lesson.moved" => Self::LessonMoved(Deserialize::deserialize(detail).map_err(bad)?),
             "lesson.cancelled" => Self::LessonCancelled(Deserialize::deserialize(detail).map_err(bad)?),
             "attendance.recorded" => Self::AttendanceRecorded(Deserialize::deserialize(detail).map_err(bad)?),
             "payment.settled" => Self::PaymentSettled(Deserialize::deserialize(detail).map_err(bad)?),
             _ => return Err(EventError::UnknownName(name.to_string())),
-        })
+        };
+        if event.ids().into_iter().all(is_id) { Ok(event) } else { Err(EventError::BadId) }
+    }
+
+    fn ids(&self) -> Vec<&str> {
+        match self {
+            Self::LessonCreated(event) => std::iter::once(&event.lesson).chain(&event.students).map(String::as_str).collect(),
+            Self::LessonMoved(event) => vec![&event.lesson],
+            Self::LessonCancelled(event) => vec![&event.lesson],
+            Self::AttendanceRecorded(event) => vec![&event.lesson, &event.contact],
+            Self::PaymentSettled(event) => vec![&event.payment],
+        }
     }
 }

@@ -51,7 +51,7 @@ impl fmt::Display for TenantId {
 
 /// Everything a tenant decides about its messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Settings {
     pub name: String,
     #[serde(default = "yes")]
@@ -128,7 +128,7 @@ impl Settings {
 
 /// What each channel sends from: a number, `whatsapp:` number or messaging service. A channel without one is not used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Senders {
     #[serde(default)]
     pub sms: Option<String>,
@@ -138,7 +138,7 @@ pub struct Senders {
 
 /// Money for one calendar month of the tenant's zone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// `null` for no limit.
     #[serde(default)]
@@ -148,7 +148,7 @@ pub struct Budget {
 
 /// Prices in the budget's currency.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Prices {
     pub sms: Micros,
     pub whatsapp: Micros,
@@ -156,7 +156,6 @@ pub struct Prices {
 
 /// The four kinds of message and how each is sent (S0-25..28).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Types {
     #[serde(default)]
     pub lesson_reminder: TypeSettings,
@@ -169,7 +168,7 @@ pub struct Types {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct TypeSettings {
     #[serde(default = "yes")]
     pub enabled: bool,

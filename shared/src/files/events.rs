@@ -95,6 +95,7 @@ fn problem(name: &str, detail: &Value) -> Option<Bad> {
         Ok(SchoolEvent::LessonCancelled(_) | SchoolEvent::AttendanceRecorded(_) | SchoolEvent::PaymentSettled(_)) => None,
         Err(EventError::UnknownName(name)) => Some(("event", format!("unknown event {}", quoted(&name)))),
         Err(EventError::BadDetail(error)) => Some(("detail", error.to_string())),
+        Err(error @ EventError::BadId) => Some(("detail", error.to_string())),
     }
 }
 

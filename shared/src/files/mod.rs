@@ -135,8 +135,7 @@ fn quoted(value: &str) -> String {
     }
 }
 
-/// Ids and group names stand in the table's keys, which hold 1,024 bytes.
-const LONGEST_ID: usize = 500;
+use crate::domain::school_event::LONGEST_ID;
 
 fn too_long() -> String {
     format!("longer than {LONGEST_ID} bytes")
@@ -153,7 +152,7 @@ mod tests {
     }"#;
 
     pub(super) fn tenant() -> crate::domain::tenant::Settings {
-        settings("tenant.json", SETTINGS.as_bytes()).unwrap()
+        settings("tenant.json", SETTINGS.as_bytes(), &mut Report::default()).unwrap()
     }
 
     /// `line column`, in the order reported.

@@ -39,6 +39,9 @@ impl StoreError {
     }
 }
 
+/// DynamoDB's limits of a key, in bytes.
+const LONGEST_PK: usize = 2048;
+const LONGEST_SK: usize = 1024;
 /// DynamoDB's limits of one request.
 const BATCH_GET: usize = 100;
 const BATCH_WRITE: usize = 25;
@@ -112,6 +115,8 @@ impl Table {
     }
 
     async fn batch_get(&self, mut keys: Vec<Key>, projection: Option<&str>) -> Result<Vec<Item>, StoreError> {
+        // No item can have such a key, and DynamoDB refuses the whole batch for one of them.
+        keys.retain(|key| (1..=LONGEST_SK).contains(&key.sk.len()) && key.pk.len() <= LONGEST_PK);
         keys.sort_by(|a, b| (&a.pk, &a.sk).cmp(&(&b.pk, &b.sk)));
         keys.dedup();
         let mut found = Vec::with_capacity(keys.len());

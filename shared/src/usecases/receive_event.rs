@@ -70,7 +70,7 @@ async fn act(
         },
         SchoolEvent::AttendanceRecorded(event) => match lessons::get(table, tenant, &event.lesson).await? {
             Some(lesson) => {
-                let id = record_attendance(cx, tenant, &lesson, &event.contact, &event.status, now).await?;
+                let id = record_attendance(cx, tenant, &lesson, &event.contact, &event.status, at, now).await?;
                 Ok(Received::Done(vec![id]))
             }
             None => Ok(Received::Ignored("no such lesson")),

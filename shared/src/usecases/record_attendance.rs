@@ -9,13 +9,14 @@ use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
 use crate::store::messages;
 
-/// Writes the message to `contact`; the same status recorded again is the same message.
+/// Writes the message to `contact`; the same event again is the same message, a correction another.
 pub async fn record_attendance(
     cx: &Context,
     tenant: &TenantId,
     lesson: &Lesson,
     contact: &str,
     status: &str,
+    recorded_at: Timestamp,
     now: Timestamp,
 ) -> Result<MessageId, ContextError> {
     let plan = Plan {
@@ -24,7 +25,7 @@ pub async fn record_attendance(
         version: lesson.version,
         contact,
         offset: None,
-        facts: Facts::Attendance { start: lesson.starts_at, status: status.to_string() },
+        facts: Facts::Attendance { start: lesson.starts_at, status: status.to_string(), recorded_at },
     };
     let message = Message::planned(tenant, plan, now, now);
     let id = message.id.clone();

@@ -35,6 +35,8 @@ const AWS_PORT: u16 = 8790;
 
 /// EventBridge ticks every minute; here somebody is watching.
 const TICK: Duration = Duration::from_secs(5);
+/// How much of a calendar is loaded.
+const TERM: SignedDuration = SignedDuration::from_hours(24 * 180);
 /// How far the first start looks ahead.
 const LOOK_AHEAD: SignedDuration = SignedDuration::from_hours(48);
 
@@ -66,7 +68,7 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
                 (sample.clone(), begin)
             }
         };
-        let school = school_folder::read(&folder, begin, begin + LOOK_AHEAD)?;
+        let school = school_folder::read(&folder, begin, begin + TERM)?;
         preview(&tenant, &folder, &school, begin).await?;
         simulate::load(&host, &tenant, &school, now).await?;
         if state.is_some() {

@@ -47,7 +47,7 @@ impl LocalTwilio {
         self.0.posting.store(true, Ordering::SeqCst);
         let slots = Arc::new(Semaphore::new(PARALLEL));
         loop {
-            for callback in self.take(due, Written::OnceDelivered) {
+            for callback in self.take(due) {
                 let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
                 let twilio = self.clone();
                 tokio::spawn(async move {
@@ -64,7 +64,7 @@ impl LocalTwilio {
 
     /// Takes the callbacks that are due, in order, for a simulator that brings them itself.
     pub fn take_callbacks(&self) -> Vec<Callback> {
-        self.take(due, Written::AtOnce)
+        self.take(due)
     }
 
     /// When something next happens to a message; in the past if it is overdue.
@@ -90,8 +90,14 @@ impl LocalTwilio {
         answer
     }
 
-    /// Notes what a webhook answered to a callback; for a simulator that brings them itself.
-    pub fn record_attempt(&self, callback: &Callback, answer: Option<u16>) {
+    /// Notes what a webhook answered to a callback that a simulator brought: it is through.
+    pub fn brought(&self, callback: &Callback, answer: u16) {
+        self.record_attempt(callback, Some(answer));
+        self.write_status(&mut self.state(), &callback.message_sid);
+    }
+
+    /// Notes what a webhook answered to a callback.
+    fn record_attempt(&self, callback: &Callback, answer: Option<u16>) {
         let attempt = Attempt {
             message_sid: callback.message_sid.clone(),
             status: callback.status,
@@ -116,13 +122,13 @@ impl LocalTwilio {
         if !self.0.posting.load(Ordering::SeqCst) {
             return;
         }
-        for callback in self.take(|state, _| steps_of(state, sid), Written::OnceDelivered) {
+        for callback in self.take(|state, _| steps_of(state, sid)) {
             self.deliver(&callback).await;
         }
     }
 
     /// Takes the steps that are chosen, moves their messages on and gives the callbacks.
-    fn take(&self, choose: impl FnOnce(&State, Timestamp) -> Vec<(Timestamp, u64)>, written: Written) -> Vec<Callback> {
+    fn take(&self, choose: impl FnOnce(&State, Timestamp) -> Vec<(Timestamp, u64)>) -> Vec<Callback> {
         let now = self.0.config.clock.now();
         let mut state = self.state();
         let mut callbacks = Vec::new();
@@ -132,7 +138,8 @@ impl LocalTwilio {
             if step.status == Status::Sent && self.0.config.receipts == Receipts::Last {
                 reports.clear();
             }
-            if reports.is_empty() || matches!(written, Written::AtOnce) {
+            // Else when its callback is through and need not be repeated after a crash.
+            if reports.is_empty() {
                 self.write_status(&mut state, &step.sid);
             }
             callbacks.extend(reports);
@@ -177,13 +184,6 @@ impl LocalTwilio {
             tracing::warn!(%error, "the ledger file could not be written");
         }
     }
-}
-
-/// When the file learns of a status: at once, or when its callback is through and need not be repeated.
-#[derive(Clone, Copy)]
-enum Written {
-    AtOnce,
-    OnceDelivered,
 }
 
 fn due(state: &State, now: Timestamp) -> Vec<(Timestamp, u64)> {

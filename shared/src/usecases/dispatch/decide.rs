@@ -11,7 +11,7 @@ use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::contact::Contact;
 use crate::domain::lesson::Lesson;
-use crate::domain::message::{Facts, Message, Reason, Status, Step};
+use crate::domain::message::{Facts, Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
@@ -31,6 +31,14 @@ pub struct Draft {
     pub body: String,
     pub segments: u32,
     pub cost: Micros,
+    /// Decided against already, unless its number turns out to have opted out, which is the first reason.
+    pub against: Option<Reason>,
+}
+
+impl Draft {
+    fn against(message: Message, number: PhoneNumber, reason: Reason) -> Self {
+        Self { message, number, body: String::new(), segments: 0, cost: Micros::default(), against: Some(reason) }
+    }
 }
 
 /// What sending changes, and the next decision looks at.
@@ -140,29 +148,27 @@ pub async fn decide(
     }
     settle(table, tenant, changes, &mut going, touched).await?;
 
-    let (going, superseded) = supersede(going);
-    let ended = superseded.into_iter().map(|message| {
-        let channel = message.channel;
-        skipped(message, channel, Reason::Superseded, now)
-    });
-    let mut changes: Vec<_> = ended.map(|message| (Change::of(message), Vec::new())).collect();
+    let beaten = superseded(&going);
     let mut drafts = Vec::with_capacity(going.len());
-    for (message, number) in going {
+    for (mut message, number) in going {
         let (Some(contact), Some(topic), Some(channel)) =
             (records.contacts.get(&message.contact), records.topic(&message), message.channel)
         else {
             continue;
         };
-        match texts::render(settings, message.kind, &message.facts, topic, contact, now) {
-            Ok(body) => drafts.push(draft(settings, message, number, body, channel)),
-            Err(missing) => {
-                let mut message = skipped(message, Some(channel), Reason::MissingVariable, now);
-                message.timeline.push(Step::with(now, "missing", missing));
-                changes.push((Change::of(message), Vec::new()));
+        let draft = if beaten.contains(&message.id) {
+            Draft::against(message, number, Reason::Superseded)
+        } else {
+            match texts::render(settings, message.kind, &message.facts, topic, contact, now) {
+                Ok(body) => draft(settings, message, number, body, channel),
+                Err(missing) => {
+                    message.timeline.push(Step::with(now, "missing", missing));
+                    Draft::against(message, number, Reason::MissingVariable)
+                }
             }
-        }
+        };
+        drafts.push(draft);
     }
-    settle(table, tenant, changes, &mut Vec::new(), touched).await?;
     Ok((drafts, world))
 }
 
@@ -172,7 +178,7 @@ fn draft(settings: &Settings, message: Message, number: PhoneNumber, body: Strin
         Channel::Whatsapp => 1,
     };
     let cost = Micros(settings.price(channel).0 * i64::from(segments));
-    Draft { message, number, body, segments, cost }
+    Draft { message, number, body, segments, cost, against: None }
 }
 
 /// `message`, decided against.
@@ -262,31 +268,23 @@ async fn settle(
     Ok(())
 }
 
-/// Rule 5: of several reminders of one thing to one contact on one channel, only the shortest offset goes.
-#[allow(clippy::type_complexity)]
-fn supersede(going: Vec<(Message, PhoneNumber)>) -> (Vec<(Message, PhoneNumber)>, Vec<Message>) {
-    let mut shortest: HashMap<(Kind, String, String, Option<Channel>), (u32, String)> = HashMap::new();
+/// Rule 5: of several reminders of one thing to one contact on one channel, only the shortest offset
+/// goes. Answers the others.
+fn superseded(going: &[(Message, PhoneNumber)]) -> HashSet<MessageId> {
     // `24h` and `1d` are as long as each other; one of them goes.
     let length = |offset: Offset| (offset.minutes(), offset.to_string());
-    let place = |message: &Message| (message.kind, message.subject.clone(), message.contact.clone(), message.channel);
-    for (message, _) in &going {
-        if let Some(offset) = message.offset {
-            let least = shortest.entry(place(message)).or_insert_with(|| length(offset));
-            if length(offset) < *least {
-                *least = length(offset);
-            }
+    let mut shortest = HashMap::new();
+    let mut beaten = HashSet::new();
+    for (message, _) in going {
+        let Some(offset) = message.offset else { continue };
+        let place = (message.kind, &message.subject, &message.contact, message.channel);
+        let (least, id) = shortest.entry(place).or_insert_with(|| (length(offset), &message.id));
+        if length(offset) < *least {
+            beaten.insert((*id).clone());
+            (*least, *id) = (length(offset), &message.id);
+        } else if *id != &message.id {
+            beaten.insert(message.id.clone());
         }
     }
-    let mut superseded = Vec::new();
-    let going = going.into_iter().filter_map(|(message, number)| {
-        let least = shortest.get(&place(&message));
-        let beaten = message.offset.zip(least).is_some_and(|(offset, least)| *least < length(offset));
-        if beaten {
-            superseded.push(message);
-            None
-        } else {
-            Some((message, number))
-        }
-    });
-    (going.collect(), superseded)
+    beaten
 }

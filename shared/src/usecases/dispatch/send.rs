@@ -80,6 +80,9 @@ pub async fn send(
         for draft in wave {
             if world.stopped.contains(&draft.number) {
                 ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
+            } else if let Some(reason) = draft.against {
+                let channel = draft.message.channel;
+                ended.push(Change::of(skipped(draft.message, channel, reason, now)));
             } else if is_capped(settings, &world.counts, &draft.message) {
                 let channel = draft.message.channel;
                 ended.push(Change::of(skipped(draft.message, channel, Reason::FrequencyCap, now)));
