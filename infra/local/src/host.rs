@@ -41,8 +41,7 @@ pub struct Options {
     pub state: Option<PathBuf>,
     pub clock: Clock,
     pub receipts: Receipts,
-    /// The webhook's port; 0 for any.
-    pub webhook_port: u16,
+    pub webhook: Webhook,
     /// The local Twilio's port; 0 for any.
     pub twilio_port: u16,
 }
@@ -50,9 +49,20 @@ pub struct Options {
 impl Options {
     /// Everything in memory, on any ports.
     pub fn in_memory(clock: Clock) -> Self {
-        Self { state: None, clock, receipts: Receipts::Each, webhook_port: 0, twilio_port: 0 }
+        Self { state: None, clock, receipts: Receipts::Each, webhook: Webhook::Listen(0), twilio_port: 0 }
     }
 }
+
+/// How Twilio's callbacks come in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Webhook {
+    /// On a port; 0 for any.
+    Listen(u16),
+    /// Brought by whoever drives the machine, at an address that is the same after a restart.
+    InProcess,
+}
+
+const IN_PROCESS: &str = "https://webhook.invalid";
 
 /// The running machine.
 #[derive(Clone)]
@@ -107,7 +117,13 @@ impl Host {
         })
         .map_err(io_error("twilio.jsonl could not be read"))?;
         let (twilio_listener, twilio_url) = listen(options.twilio_port).await?;
-        let (webhook_listener, webhook_url) = listen(options.webhook_port).await?;
+        let (webhook_listener, webhook_url) = match options.webhook {
+            Webhook::Listen(port) => {
+                let (listener, url) = listen(port).await?;
+                (Some(listener), url)
+            }
+            Webhook::InProcess => (None, IN_PROCESS.to_string()),
+        };
         let config = config(&twilio_url, &webhook_url);
         let cx = Arc::new(Context::with_transport(config, http, aws.http_client()));
         let token_key = Arc::new(TokenKey::new(token_secret(&cx).await?.as_bytes()));
@@ -118,7 +134,7 @@ impl Host {
         let webhook = api::twilio_webhook(cx.clone());
         Ok(Self {
             webhook,
-            webhook_listener: Arc::new(std::sync::Mutex::new(Some(webhook_listener))),
+            webhook_listener: Arc::new(std::sync::Mutex::new(webhook_listener)),
             cx,
             aws,
             twilio,

@@ -20,7 +20,7 @@ use tower::ServiceExt;
 
 use super::{Outcome, SAMPLE_TENANT, simulate as command};
 use crate::clock::Clock;
-use crate::host::{Host, Options, scheduled};
+use crate::host::{Host, Options, Webhook, scheduled};
 use crate::report::Line;
 use crate::school_folder::{self, SchoolFolder};
 use crate::simulate::{self, Span, school_event};
@@ -48,7 +48,7 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
         state: state.clone(),
         clock: clock.clone(),
         receipts: Receipts::Each,
-        webhook_port: free(WEBHOOK_PORT).await,
+        webhook: Webhook::Listen(free(WEBHOOK_PORT).await),
         twilio_port: free(TWILIO_PORT).await,
     })
     .await?;

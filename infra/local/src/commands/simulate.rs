@@ -13,7 +13,7 @@ use std::collections::HashMap;
 
 use super::Outcome;
 use crate::clock::Clock;
-use crate::host::{Host, Options};
+use crate::host::{Host, Options, Webhook};
 use crate::report::{self, Line};
 use crate::school_folder::{self, SchoolFolder};
 use crate::simulate::{self, SimulationError, Span};
@@ -65,7 +65,13 @@ pub async fn run(
     let marker = state.as_ref().map(|state| state.join("clock.txt"));
     let reached = marker.as_ref().and_then(|path| fs::read_to_string(path).ok()).and_then(|text| text.trim().parse().ok());
     let start: Timestamp = reached.unwrap_or(span.from);
-    let host = Host::start(Options { state, receipts: Receipts::Last, ..Options::in_memory(Clock::at(start)) }).await?;
+    let host = Host::start(Options {
+        state,
+        receipts: Receipts::Last,
+        webhook: Webhook::InProcess,
+        ..Options::in_memory(Clock::at(start))
+    })
+    .await?;
     // Loading is repeatable, but at its own instant: a resumed run is beyond it.
     if reached.is_none() {
         simulate::load(&host, tenant, folder, start).await?;
