@@ -69,7 +69,7 @@ async fn invoke(host: &Host, aws: &str, function: &str, name: &str) -> Value {
 
 fn environment(host: &Host, aws: &str, runtime: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("TABLE_NAME", host::TABLE.to_string()),
+        ("TABLE_NAME", local::table::TABLE.to_string()),
         ("QUEUE_URL", host.cx.config.queue_url.clone()),
         ("EVENT_BUS", host::BUS.to_string()),
         ("PUBLIC_URL", "https://hooks.example.com".to_string()),

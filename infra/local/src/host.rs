@@ -30,7 +30,6 @@ use crate::table;
 use crate::tokens::TokenKey;
 use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, LocalTwilio, Receipts};
 
-pub const TABLE: &str = "carillon";
 pub const QUEUE: &str = "dispatch";
 pub const BUS: &str = "carillon";
 
@@ -271,7 +270,7 @@ async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
 /// What the environment would say on this machine.
 pub fn config(twilio_url: &str, webhook_url: &str) -> Config {
     Config {
-        table: TABLE.into(),
+        table: table::TABLE.into(),
         queue_url: format!("http://sqs.local/000000000000/{QUEUE}"),
         event_bus: BUS.into(),
         public_url: webhook_url.into(),

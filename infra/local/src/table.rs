@@ -4,7 +4,8 @@ use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 use shared::store::keys::{self, Index};
 
-use crate::host::TABLE;
+/// The table's name on this machine.
+pub const TABLE: &str = "carillon";
 
 /// Creates the table unless it is there.
 pub fn create(database: &Database) -> Result<(), DynoxideError> {

@@ -141,6 +141,9 @@ impl QuietHours {
     }
 }
 
+/// The default quiet hours, and the law's for North American numbers (47 CFR 64.1200(c)(1)).
+pub const LAWFUL_QUIET_HOURS: QuietHours = QuietHours::new(Clock::new(21, 0), Clock::new(8, 0));
+
 /// After this long without an allowed instant there is none: windows repeat daily, and no change
 /// of the clocks hides the same minute on four days in a row.
 const SEARCH_DAYS: i64 = 4;

@@ -6,15 +6,12 @@ use jiff::Timestamp;
 
 use super::channel::Channel;
 use super::contact::{Contact, Number};
-use super::local_time::{Clock, QuietHours, Zone, first_allowed};
+use super::local_time::{LAWFUL_QUIET_HOURS, QuietHours, Zone, first_allowed};
 use super::message::{Facts, Reason};
 use super::phone::PhoneNumber;
 use super::reminder::Kind;
 use super::tenant::Settings;
 use super::texts::Topic;
-
-/// The default quiet hours, and the law's for North American numbers (47 CFR 64.1200(c)(1)).
-pub const LAWFUL_QUIET_HOURS: QuietHours = QuietHours::new(Clock::new(21, 0), Clock::new(8, 0));
 
 /// What is asked about one message.
 pub struct Question<'a> {

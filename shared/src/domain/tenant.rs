@@ -112,6 +112,11 @@ impl Settings {
         }
     }
 
+    /// Whether messages of `kind` are counted and limited by a frequency cap.
+    pub fn counts_towards_cap(&self, kind: Kind) -> bool {
+        self.frequency_cap.is_some() && kind.is_capped()
+    }
+
     pub fn strictness(&self) -> Strictness {
         if self.strict_numbers { Strictness::Valid } else { Strictness::Possible }
     }
@@ -200,7 +205,7 @@ fn sms_only() -> Vec<Channel> {
 }
 
 fn default_quiet_hours() -> Option<QuietHours> {
-    Some(super::policy::LAWFUL_QUIET_HOURS)
+    Some(super::local_time::LAWFUL_QUIET_HOURS)
 }
 
 fn default_payment_time() -> Clock {

@@ -8,7 +8,8 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::credentials::Credentials;
-use crate::domain::message::Status;
+use crate::domain::channel::Channel;
+use crate::domain::message::{Message, Status};
 
 /// A message as Twilio takes it. WhatsApp addresses carry their `whatsapp:` prefix.
 #[derive(Clone, Debug)]
@@ -17,6 +18,15 @@ pub struct Outgoing<'a> {
     pub to: String,
     pub body: &'a str,
     pub status_callback: String,
+}
+
+/// How Twilio addresses the recipient of a message.
+pub fn address(message: &Message) -> String {
+    let number = message.to.as_ref().map(|to| to.e164()).unwrap_or_default();
+    match message.channel {
+        Some(Channel::Whatsapp) => format!("whatsapp:{number}"),
+        Some(Channel::Sms) | None => number.to_string(),
+    }
 }
 
 /// What we know after asking Twilio to send.

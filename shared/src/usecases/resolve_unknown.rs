@@ -16,7 +16,6 @@ use crate::store::messages::{self, Change, Merged, Report, Written};
 use crate::store::{Table, accepted, keys};
 use crate::telemetry::Chain;
 use crate::twilio::client::{self, Listed};
-use crate::usecases::dispatch::{address, counts_towards_cap};
 
 /// Looks that must find nothing before a message is sent again, and the time between them.
 const LOOKS: u32 = 2;
@@ -40,7 +39,7 @@ pub async fn resolve_unknown(
     for message in stuck {
         let claimed_at = message.decided_at.unwrap_or(message.due_at);
         let listed =
-            client::list(&cx.http, &cx.config.twilio_api_base, &credentials, &address(&message), claimed_at - SKEW).await;
+            client::list(&cx.http, &cx.config.twilio_api_base, &credentials, &client::address(&message), claimed_at - SKEW).await;
         let listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
@@ -117,7 +116,8 @@ fn not_found(
     let claimed_at = message.decided_at.unwrap_or(now);
     message.status = Status::Scheduled;
     message.lease_until = None;
-    let uncount = counts_towards_cap(settings, &message)
+    let uncount = settings
+        .counts_towards_cap(message.kind)
         .then(|| accepted::uncount(table, tenant, &message.contact, &message.id, claimed_at))
         .transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))

@@ -16,8 +16,8 @@ const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
 /// The transactions that were done last, by their idempotency token, with their answers.
 ///
-/// The engine keeps every token for ten minutes and walks through all of them in each transaction:
-/// a simulator that runs a week in a minute would spend half of it there.
+/// The engine keeps every token for ten minutes and walks through all of them in each transaction,
+/// which is too much for a simulator that runs a week in a minute.
 #[derive(Default)]
 pub(super) struct Tokens(Mutex<VecDeque<(String, String)>>);
 

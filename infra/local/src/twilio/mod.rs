@@ -64,7 +64,7 @@ pub struct Config {
 pub enum Receipts {
     Each,
     /// Only the end of its way: Twilio promises no callback for any status, and half as many make a
-    /// simulated week a third shorter.
+    /// simulated week shorter.
     Last,
 }
 

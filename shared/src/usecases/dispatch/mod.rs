@@ -3,8 +3,6 @@
 mod decide;
 mod send;
 
-pub(super) use send::{address, counts_towards_cap};
-
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;

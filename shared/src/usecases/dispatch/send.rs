@@ -147,11 +147,7 @@ fn wave(waiting: &mut VecDeque<Draft>) -> Vec<Draft> {
 
 fn is_capped(settings: &Settings, counts: &HashMap<String, u32>, message: &Message) -> bool {
     let count = counts.get(&message.contact).copied().unwrap_or_default();
-    message.kind.is_capped() && settings.frequency_cap.is_some_and(|cap| count >= cap)
-}
-
-pub fn counts_towards_cap(settings: &Settings, message: &Message) -> bool {
-    settings.frequency_cap.is_some() && message.kind.is_capped()
+    settings.counts_towards_cap(message.kind) && settings.frequency_cap.is_some_and(|cap| count >= cap)
 }
 
 /// Scheduled → sending: whoever writes this sends the message, nobody else.
@@ -176,7 +172,8 @@ fn claim(
     message.cost = Some(draft.cost);
     message.month = Some(month.to_string());
     message.timeline.push(Step::with(now, "claimed", format_args!("attempt {}", message.attempt)));
-    let counted = counts_towards_cap(settings, &message)
+    let counted = settings
+        .counts_towards_cap(message.kind)
         .then(|| accepted::count(table, tenant, &message.contact, &message.id, now))
         .transpose()?;
     let change = Change::of(message).charging(month, draft.cost);
@@ -214,7 +211,7 @@ async fn hand_over(
             let _turn = gate.acquire_owned().await;
             let outgoing = Outgoing {
                 from: &from,
-                to: address(&message),
+                to: client::address(&message),
                 body: message.body.as_deref().unwrap_or_default(),
                 status_callback: callback,
             };
@@ -225,15 +222,6 @@ async fn hand_over(
     let mut answers = calls.join_all().await;
     answers.sort_by_key(|(at, _, _)| *at);
     answers.into_iter().map(|(_, message, outcome)| (message, outcome)).collect()
-}
-
-/// How Twilio addresses the recipient.
-pub fn address(message: &Message) -> String {
-    let number = message.to.as_ref().map(|to| to.e164()).unwrap_or_default();
-    match message.channel {
-        Some(Channel::Whatsapp) => format!("whatsapp:{number}"),
-        Some(Channel::Sms) | None => number.to_string(),
-    }
 }
 
 /// The URL carries our own id, so a callback that beats our write of the SID still lands (lessons B3).
@@ -258,7 +246,7 @@ async fn record(
     let mut taken = Vec::with_capacity(results.len());
     for (message, outcome) in results {
         let reserved = message.cost.unwrap_or_default();
-        let counts = counts_towards_cap(settings, &message);
+        let counts = settings.counts_towards_cap(message.kind);
         taken.push(matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone()));
         let change = match outcome {
             Outcome::Accepted { sid, status, segments } => {
