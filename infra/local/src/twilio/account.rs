@@ -49,6 +49,7 @@ pub(super) async fn fetch(
         "status": "active",
         "subresource_uris": {
             "messages": format!("{base}/Messages.json"),
+            "calls": format!("{base}/Calls.json"),
             "balance": format!("{base}/Balance.json"),
         },
         "type": "Full",

@@ -1,11 +1,12 @@
-//! What happens to a message after acceptance, and the signed requests that report it.
+//! The signed requests that report what happens to a message or a call, or bring a text.
 //!
-//! Parameters from twilio-facts §2 and §3, connection overrides from §4. Posting them is in `delivery`.
+//! Parameters from twilio-facts §2, §3 and §6, connection overrides from §4. What happens is in `steps`,
+//! posting the requests in `delivery`.
 
 use jiff::Timestamp;
 
 use super::address::{is_whatsapp, number};
-use super::fault::Fault;
+use super::call::{CallEntry, CallStatus};
 use super::ledger::{Entry, Status};
 use super::{Account, sid, signature, view};
 
@@ -23,23 +24,6 @@ pub struct Callback {
     /// The status that it reports; `received` for an inbound message.
     pub(super) status: &'static str,
     pub(super) retry: Retry,
-}
-
-/// One change of a message's status that is still to come.
-#[derive(Clone, Debug)]
-pub(super) struct Step {
-    pub(super) sid: String,
-    pub(super) status: Status,
-    pub(super) error_code: Option<u32>,
-    /// How often it is reported.
-    pub(super) reports: u8,
-}
-
-/// When a step is taken: after one of the two configured delays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum When {
-    First,
-    Last,
 }
 
 /// The `#rc=…&rp=…` of a webhook URL.
@@ -66,7 +50,7 @@ impl Callback {
         form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.params).finish()
     }
 
-    /// The SID of the message that it is about.
+    /// The SID of the message or the call that it is about.
     pub fn message_sid(&self) -> &str {
         &self.message_sid
     }
@@ -75,9 +59,10 @@ impl Callback {
 /// A signed request of `account` to `url`, whose fragment may ask for retries.
 pub fn signed(account: &Account, url: &str, params: Vec<(String, String)>) -> Callback {
     let (url, fragment) = url.split_once('#').unwrap_or((url, ""));
-    let value = |name: &str| params.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone()).unwrap_or_default();
-    let message_sid = value("MessageSid");
-    let token = sid::hash(&format!("{message_sid}|{}", value("MessageStatus")));
+    let value = |name: &str| params.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+    let message_sid = value("MessageSid").or_else(|| value("CallSid")).unwrap_or_default();
+    let status = value("MessageStatus").or_else(|| value("CallStatus")).unwrap_or_default();
+    let token = sid::hash(&format!("{message_sid}|{status}"));
     Callback {
         url: url.to_owned(),
         signature: signature::sign(&account.auth_token, url, &params),
@@ -123,6 +108,33 @@ pub(super) fn status(
     Some(Callback { status: status.word(), ..signed(account, url, owned(params)) })
 }
 
+/// The report of a status of `call`, if it asked for that one.
+pub(super) fn call_status(account: &Account, call: &CallEntry, status: CallStatus, now: Timestamp) -> Option<Callback> {
+    let url = call.status_callback.as_deref().filter(|_| call.asked_for(status))?;
+    let mut params = vec![
+        ("CallSid", call.sid.clone()),
+        ("AccountSid", call.account_sid.clone()),
+        ("From", call.from.clone()),
+        ("To", call.to.clone()),
+        ("CallStatus", status.word().to_owned()),
+        ("ApiVersion", view::API_VERSION.to_owned()),
+        ("Direction", "outbound-api".to_owned()),
+        ("Timestamp", view::rfc2822(now)),
+        ("CallbackSource", "call-progress-events".to_owned()),
+        ("SequenceNumber", call.sequence_number(status).to_string()),
+    ];
+    if let Some(code) = status.sip_response_code() {
+        let secs = call.duration.unwrap_or_default();
+        params.push(("CallDuration", secs.to_string()));
+        params.push(("Duration", secs.div_ceil(60).to_string()));
+        params.push(("SipResponseCode", code.to_string()));
+    }
+    if let Some(who) = call.answered_by(status) {
+        params.push(("AnsweredBy", who.to_owned()));
+    }
+    Some(Callback { status: status.word(), ..signed(account, url, owned(params)) })
+}
+
 /// A text to one of the account's numbers.
 pub(super) fn inbound(account: &Account, url: &str, sid: &str, from: &str, to: &str, body: &str, segments: u32) -> Callback {
     let mut params = vec![
@@ -151,43 +163,6 @@ pub(super) fn inbound(account: &Account, url: &str, sid: &str, from: &str, to: &
         params.push(("WaId", number(from).trim_start_matches('+').to_owned()));
     }
     signed(account, url, owned(params))
-}
-
-/// What happens to a message that was just accepted.
-pub(super) fn steps(sid: &str, fault: Option<Fault>) -> Vec<(When, Step)> {
-    let step = |status, error_code| Step { sid: sid.to_owned(), status, error_code, reports: 1 };
-    let (sent, delivered) = (step(Status::Sent, None), step(Status::Delivered, None));
-    match fault {
-        Some(Fault::ReorderedCallbacks) => vec![(When::First, delivered), (When::Last, sent)],
-        Some(Fault::DuplicateCallbacks) => {
-            vec![(When::First, Step { reports: 2, ..sent }), (When::Last, Step { reports: 2, ..delivered })]
-        }
-        Some(Fault::LostCallbacks) => {
-            vec![(When::First, Step { reports: 0, ..sent }), (When::Last, Step { reports: 0, ..delivered })]
-        }
-        Some(Fault::Undelivered(code)) => vec![(When::First, sent), (When::Last, step(Status::Undelivered, Some(code)))],
-        Some(Fault::FailedLater(code)) => vec![(When::First, step(Status::Failed, Some(code)))],
-        None
-        | Some(
-            Fault::AcceptThenDrop
-            | Fault::DropBeforeAccept
-            | Fault::TooManyRequests
-            | Fault::QueueFull
-            | Fault::ServerErrorBeforeAccept
-            | Fault::ServerErrorAfterAccept
-            | Fault::Unavailable
-            | Fault::Slow(_)
-            // Taken ahead of their time, before the submission is answered.
-            | Fault::CallbackBeforeResponse,
-        ) => vec![(When::First, sent), (When::Last, delivered)],
-    }
-}
-
-/// What still happens to a message that an earlier process left at `status`.
-pub(super) fn remaining_steps(sid: &str, status: Status) -> Vec<(When, Step)> {
-    let mut steps = steps(sid, None);
-    steps.retain(|(_, step)| step.status > status);
-    steps
 }
 
 impl Retry {
@@ -253,12 +228,5 @@ mod tests {
         let without = signed(&account, "https://example.com/status?message=1", Vec::new());
 
         assert_eq!((&with.url, &with.signature), (&without.url, &without.signature));
-    }
-
-    #[test]
-    fn after_a_restart_only_what_is_missing_happens() {
-        let remaining: Vec<Status> = remaining_steps("SM1", Status::Sent).into_iter().map(|(_, step)| step.status).collect();
-
-        assert_eq!(remaining, [Status::Delivered]);
     }
 }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::address::{number, on_channel_of};
+use super::call::CallEntry;
 use super::fault::{ArmedRule, Rule};
 use super::ledger::Entry;
 use super::{Account, Attempt, LocalTwilio};
@@ -53,6 +54,11 @@ pub(super) async fn set_faults(State(twilio): State<LocalTwilio>, Json(rules): J
 /// `GET /_local/ledger`
 pub(super) async fn ledger(State(twilio): State<LocalTwilio>) -> Json<Vec<Entry>> {
     Json(twilio.ledger())
+}
+
+/// `GET /_local/calls`
+pub(super) async fn calls(State(twilio): State<LocalTwilio>) -> Json<Vec<CallEntry>> {
+    Json(twilio.calls())
 }
 
 /// `GET /_local/callbacks`

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use super::callback::{self, Callback, Outcome, Step};
-use super::ledger::Status;
-use super::{LocalTwilio, Receipts, State};
+use super::callback::{self, Callback, Outcome};
+use super::ledger::Progress;
+use super::steps::Step;
+use super::{Account, LocalTwilio, Receipts, State};
 
 /// How many callbacks are under way at once.
 const PARALLEL: usize = 64;
@@ -24,6 +25,7 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 /// One try to bring a callback to its webhook.
 #[derive(Clone, Debug, Serialize)]
 pub struct Attempt {
+    /// Or the call's.
     pub message_sid: String,
     /// The status that it reported; `received` for an inbound message.
     pub status: &'static str,
@@ -67,7 +69,7 @@ impl LocalTwilio {
         self.take(due)
     }
 
-    /// When something next happens to a message; in the past if it is overdue.
+    /// When something next happens to a message or a call; in the past if it is overdue.
     pub fn next_callback_due(&self) -> Option<Timestamp> {
         self.state().pending.first_key_value().map(|((due, _), _)| *due)
     }
@@ -117,7 +119,7 @@ impl LocalTwilio {
         self.state().attempts.iter().cloned().collect()
     }
 
-    /// Brings a message's callbacks now, if they are posted here at all.
+    /// Brings the callbacks of a message or a call now, if they are posted here at all.
     pub(super) async fn deliver_now(&self, sid: &str) {
         if !self.0.posting.load(Ordering::SeqCst) {
             return;
@@ -127,7 +129,7 @@ impl LocalTwilio {
         }
     }
 
-    /// Takes the steps that are chosen, moves their messages on and gives the callbacks.
+    /// Takes the steps that are chosen, moves their messages and calls on and gives the callbacks.
     fn take(&self, choose: impl FnOnce(&State, Timestamp) -> Vec<(Timestamp, u64)>) -> Vec<Callback> {
         let now = self.0.config.clock.now();
         let mut state = self.state();
@@ -135,7 +137,7 @@ impl LocalTwilio {
         for key in choose(&state, now) {
             let Some(step) = state.pending.remove(&key) else { continue };
             let mut reports = reports(&mut state, &step, now);
-            if step.status == Status::Sent && self.0.config.receipts == Receipts::Last {
+            if self.0.config.receipts == Receipts::Last && !step.progress.is_final() {
                 reports.clear();
             }
             // Else when its callback is through and need not be repeated after a crash.
@@ -195,8 +197,25 @@ fn steps_of(state: &State, sid: &str) -> Vec<(Timestamp, u64)> {
 }
 
 fn reports(state: &mut State, step: &Step, now: Timestamp) -> Vec<Callback> {
-    let Some(entry) = state.ledger.advance(&step.sid, step.status, step.error_code, now) else { return Vec::new() };
-    let Some(account) = state.accounts.iter().find(|account| account.sid == entry.account_sid) else { return Vec::new() };
-    let report = callback::status(account, entry, step.status, step.error_code, now);
+    let report = report(state, step, now);
     report.into_iter().flat_map(|report| std::iter::repeat_n(report, step.reports.into())).collect()
+}
+
+fn report(state: &mut State, step: &Step, now: Timestamp) -> Option<Callback> {
+    match step.progress {
+        Progress::Message(status) => {
+            let entry = state.ledger.advance(&step.sid, status, step.error_code, now)?;
+            let account = account(&state.accounts, &entry.account_sid)?;
+            callback::status(account, entry, status, step.error_code, now)
+        }
+        Progress::Call(status) => {
+            let call = state.ledger.advance_call(&step.sid, status, now)?;
+            let account = account(&state.accounts, &call.account_sid)?;
+            callback::call_status(account, call, status, now)
+        }
+    }
+}
+
+fn account<'a>(accounts: &'a [Arc<Account>], sid: &str) -> Option<&'a Account> {
+    accounts.iter().find(|account| account.sid == sid).map(|account| &**account)
 }

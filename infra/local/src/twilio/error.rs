@@ -1,5 +1,7 @@
 //! Errors in the dialect of Twilio's 2010 API. Wording from data/http-fixtures.json where it was recorded.
 
+use std::io;
+
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -37,9 +39,21 @@ impl ApiError {
         Self { status: StatusCode::TOO_MANY_REQUESTS, code: 21611, message: "SMS queue is full.".to_owned() }
     }
 
+    /// Something still happens to what is to be deleted.
+    pub(super) fn not_complete() -> Self {
+        let message = "Cannot delete this resource before it is complete".to_owned();
+        Self { status: StatusCode::CONFLICT, code: 20009, message }
+    }
+
     pub(super) fn internal() -> Self {
         let message = "An internal server error has occurred".to_owned();
         Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: 20500, message }
+    }
+
+    /// The ledger file could not be written, so nothing has happened.
+    pub(super) fn not_written(error: &io::Error) -> Self {
+        tracing::warn!(%error, "the ledger file could not be written");
+        Self::internal()
     }
 }
 

@@ -1,4 +1,6 @@
-//! Scripted faults: what goes wrong, for whom and how often. Where they strike is in `messages` and `callback`.
+//! Scripted faults: what goes wrong, for whom and how often. Where they strike is in `answer` and `steps`.
+//!
+//! One script for messages and calls: each submission counts, whichever it is of.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +32,12 @@ pub enum Fault {
     ReorderedCallbacks,
     /// No callback comes.
     LostCallbacks,
-    /// Sent, then undelivered with this code.
+    /// Sent, then undelivered with this code. Nobody answers a call.
     Undelivered(u32),
-    /// Accepted, then failed with this code.
+    /// Accepted, then failed with this code. A call fails without one.
     FailedLater(u32),
+    /// A call finds the line busy. A message goes as if there were no fault.
+    Busy,
 }
 
 /// A fault and when it strikes.
@@ -94,6 +98,7 @@ impl Script {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -117,6 +122,13 @@ mod tests {
 
         assert_eq!(script.strike("+15557654321"), None);
         assert_eq!(script.strike("whatsapp:+15551234567"), Some(Fault::Slow(10)));
+    }
+
+    #[test]
+    fn a_fault_has_its_name_in_json() {
+        let rule: Rule = serde_json::from_str(r#"{"fault":"busy","times":1}"#).unwrap();
+
+        assert_eq!((rule.fault, rule.times), (Fault::Busy, Some(1)));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The ledger: every message that was accepted, in that order, and how far it got.
+//! The ledger: every message and every call that was accepted, in that order, and how far it got.
 //!
 //! In a file it is JSON lines, each written whole before anyone learns of what it says, so a killed
 //! process loses nothing that it has answered for.
@@ -10,6 +10,8 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::call::{CallEntry, CallStatus};
 
 /// How far a message got. Declaration order is the life-cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,6 +37,13 @@ pub struct Entry {
     /// For a content template its SID and variables: the local Twilio does not render.
     pub body: String,
     pub num_media: u32,
+    #[serde(default)]
+    pub media_urls: Vec<String>,
+    #[serde(default)]
+    pub content_sid: Option<String>,
+    /// A JSON object, as it came.
+    #[serde(default)]
+    pub content_variables: Option<String>,
     pub num_segments: u32,
     pub status: Status,
     pub status_callback: Option<String>,
@@ -42,10 +51,20 @@ pub struct Entry {
     pub date_sent: Option<Timestamp>,
     pub date_updated: Timestamp,
     pub error_code: Option<u32>,
+    /// Whether the account has deleted it: the API no longer knows it, but accepted it was.
+    #[serde(default)]
+    pub deleted: bool,
+}
+
+/// How far a message or a call got. Those of one kind can be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+pub(super) enum Progress {
+    Message(Status),
+    Call(CallStatus),
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 enum Line {
     Message(Box<Entry>),
     Status {
@@ -54,15 +73,34 @@ enum Line {
         error_code: Option<u32>,
         at: Timestamp,
     },
+    /// A message's body was emptied. What earlier lines say of it stays in the file.
+    Redacted {
+        sid: String,
+        at: Timestamp,
+    },
+    /// The SID of a message that was deleted.
+    Deleted(String),
+    Call(Box<CallEntry>),
+    CallStatus {
+        sid: String,
+        status: CallStatus,
+        at: Timestamp,
+    },
     /// The SID of an inbound message, so that a restart does not give it away again.
     Inbound(String),
 }
 
 pub(super) struct Ledger {
-    entries: Vec<Entry>,
-    by_sid: HashMap<String, usize>,
+    messages: Accepted<Entry>,
+    calls: Accepted<CallEntry>,
     inbound_count: u64,
     file: Option<File>,
+}
+
+/// What was accepted of one kind, in that order and by SID.
+struct Accepted<T> {
+    all: Vec<T>,
+    by_sid: HashMap<String, usize>,
 }
 
 impl Status {
@@ -84,9 +122,46 @@ impl Status {
     }
 }
 
+impl Entry {
+    /// Whether the API knows the message when this account asks.
+    pub(super) fn is_known_to(&self, account_sid: &str) -> bool {
+        self.account_sid == account_sid && !self.deleted
+    }
+}
+
+impl Progress {
+    /// Whether nothing more happens.
+    pub(super) fn is_final(self) -> bool {
+        match self {
+            Self::Message(status) => status.is_final(),
+            Self::Call(status) => status.is_final(),
+        }
+    }
+}
+
+impl<T> Accepted<T> {
+    fn new() -> Self {
+        Self { all: Vec::new(), by_sid: HashMap::new() }
+    }
+
+    fn insert(&mut self, sid: String, item: T) {
+        self.by_sid.insert(sid, self.all.len());
+        self.all.push(item);
+    }
+
+    fn get(&self, sid: &str) -> Option<&T> {
+        self.by_sid.get(sid).map(|index| &self.all[*index])
+    }
+
+    fn get_mut(&mut self, sid: &str) -> Option<&mut T> {
+        let index = *self.by_sid.get(sid)?;
+        self.all.get_mut(index)
+    }
+}
+
 impl Ledger {
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let mut ledger = Self { entries: Vec::new(), by_sid: HashMap::new(), inbound_count: 0, file: None };
+        let mut ledger = Self { messages: Accepted::new(), calls: Accepted::new(), inbound_count: 0, file: None };
         let Some(path) = path else { return Ok(ledger) };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut text = Vec::new();
@@ -102,32 +177,55 @@ impl Ledger {
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
-        &self.entries
+        &self.messages.all
     }
 
     pub(super) fn get(&self, sid: &str) -> Option<&Entry> {
-        self.by_sid.get(sid).map(|index| &self.entries[*index])
+        self.messages.get(sid)
+    }
+
+    pub(super) fn calls(&self) -> &[CallEntry] {
+        &self.calls.all
+    }
+
+    pub(super) fn call(&self, sid: &str) -> Option<&CallEntry> {
+        self.calls.get(sid)
     }
 
     pub(super) fn inbound_count(&self) -> u64 {
         self.inbound_count
     }
 
-    /// An account's messages that something may still happen to.
-    pub(super) fn unfinished(&self, account_sid: &str) -> Vec<(String, Status)> {
-        let unfinished = self.entries.iter().filter(|entry| entry.account_sid == account_sid && !entry.status.is_final());
-        unfinished.map(|entry| (entry.sid.clone(), entry.status)).collect()
+    /// An account's messages and calls that something may still happen to.
+    pub(super) fn unfinished(&self, account_sid: &str) -> Vec<(String, Progress)> {
+        let messages = self.entries().iter().filter(|entry| entry.account_sid == account_sid);
+        let messages = messages.map(|entry| (entry.sid.clone(), Progress::Message(entry.status)));
+        let calls = self.calls().iter().filter(|call| call.account_sid == account_sid);
+        let calls = calls.map(|call| (call.sid.clone(), Progress::Call(call.status)));
+        messages.chain(calls).filter(|(_, progress)| !progress.is_final()).collect()
     }
 
     pub(super) fn accept(&mut self, entry: Entry) -> io::Result<()> {
-        self.append(&Line::Message(Box::new(entry.clone())))?;
-        self.insert(entry);
-        Ok(())
+        self.write(Line::Message(Box::new(entry)))
+    }
+
+    pub(super) fn accept_call(&mut self, call: CallEntry) -> io::Result<()> {
+        self.write(Line::Call(Box::new(call)))
+    }
+
+    /// Empties a message's body, and the variables that stand in it.
+    pub(super) fn redact(&mut self, sid: &str, at: Timestamp) -> io::Result<()> {
+        self.write(Line::Redacted { sid: sid.to_owned(), at })
+    }
+
+    /// Hides a message from the API.
+    pub(super) fn delete(&mut self, sid: &str) -> io::Result<()> {
+        self.write(Line::Deleted(sid.to_owned()))
     }
 
     /// Moves a message forwards, in memory only; never back from an end. Gives the message as it is then.
     pub(super) fn advance(&mut self, sid: &str, status: Status, error_code: Option<u32>, at: Timestamp) -> Option<&Entry> {
-        let entry = &mut self.entries[*self.by_sid.get(sid)?];
+        let entry = self.messages.get_mut(sid)?;
         if status > entry.status {
             entry.status = status;
             entry.error_code = error_code;
@@ -139,12 +237,25 @@ impl Ledger {
         Some(entry)
     }
 
-    /// Writes a message's status to the file. Apart from `advance`, so that a killed process reports again
-    /// what it had not finished reporting.
+    /// As `advance`, for a call.
+    pub(super) fn advance_call(&mut self, sid: &str, status: CallStatus, at: Timestamp) -> Option<&CallEntry> {
+        let call = self.calls.get_mut(sid)?;
+        call.advance(status, at);
+        Some(call)
+    }
+
+    /// Writes a message's or a call's status to the file. Apart from `advance`, so that a killed process
+    /// reports again what it had not finished reporting.
     pub(super) fn write_status(&mut self, sid: &str) -> io::Result<()> {
-        let Some(entry) = self.get(sid) else { return Ok(()) };
-        let (status, error_code, at) = (entry.status, entry.error_code, entry.date_updated);
-        self.append(&Line::Status { sid: sid.to_owned(), status, error_code, at })
+        let line = if let Some(entry) = self.get(sid) {
+            let (status, error_code, at) = (entry.status, entry.error_code, entry.date_updated);
+            Line::Status { sid: sid.to_owned(), status, error_code, at }
+        } else if let Some(call) = self.call(sid) {
+            Line::CallStatus { sid: sid.to_owned(), status: call.status, at: call.date_updated }
+        } else {
+            return Ok(());
+        };
+        self.append(&line)
     }
 
     pub(super) fn record_inbound(&mut self, sid: &str) -> io::Result<()> {
@@ -152,16 +263,34 @@ impl Ledger {
         self.append(&Line::Inbound(sid.to_owned()))
     }
 
-    fn insert(&mut self, entry: Entry) {
-        self.by_sid.insert(entry.sid.clone(), self.entries.len());
-        self.entries.push(entry);
+    /// Writes a line to the file, then does what a restart would do with it.
+    fn write(&mut self, line: Line) -> io::Result<()> {
+        self.append(&line)?;
+        self.replay(line);
+        Ok(())
     }
 
     fn replay(&mut self, line: Line) {
         match line {
-            Line::Message(entry) => self.insert(*entry),
+            Line::Message(entry) => self.messages.insert(entry.sid.clone(), *entry),
             Line::Status { sid, status, error_code, at } => {
                 self.advance(&sid, status, error_code, at);
+            }
+            Line::Redacted { sid, at } => {
+                if let Some(entry) = self.messages.get_mut(&sid) {
+                    entry.body.clear();
+                    entry.content_variables = None;
+                    entry.date_updated = at;
+                }
+            }
+            Line::Deleted(sid) => {
+                if let Some(entry) = self.messages.get_mut(&sid) {
+                    entry.deleted = true;
+                }
+            }
+            Line::Call(call) => self.calls.insert(call.sid.clone(), *call),
+            Line::CallStatus { sid, status, at } => {
+                self.advance_call(&sid, status, at);
             }
             Line::Inbound(_) => self.inbound_count += 1,
         }
@@ -190,6 +319,9 @@ mod tests {
             messaging_service_sid: None,
             body: "hello".to_owned(),
             num_media: 0,
+            media_urls: Vec::new(),
+            content_sid: None,
+            content_variables: None,
             num_segments: 1,
             status: Status::Queued,
             status_callback: None,
@@ -197,6 +329,7 @@ mod tests {
             date_sent: None,
             date_updated: now,
             error_code: None,
+            deleted: false,
         }
     }
 
@@ -216,6 +349,37 @@ mod tests {
         std::fs::remove_file(path).unwrap();
         let kept: Vec<_> = again.entries().iter().map(|entry| (entry.sid.as_str(), entry.status)).collect();
         assert_eq!(kept, [("SM1", Status::Sent), ("SM3", Status::Queued)]);
+    }
+
+    #[test]
+    fn a_message_of_an_older_ledger_is_still_read() {
+        let mut line = serde_json::to_value(Line::Message(Box::new(entry("SM1")))).unwrap();
+        let message = line["message"].as_object_mut().unwrap();
+        for field in ["media_urls", "content_sid", "content_variables", "deleted"] {
+            message.remove(field).unwrap();
+        }
+
+        let mut ledger = Ledger::open(None).unwrap();
+        ledger.replay(serde_json::from_value(line).unwrap());
+
+        assert_eq!(ledger.entries(), [entry("SM1")]);
+    }
+
+    #[test]
+    fn what_was_redacted_and_deleted_stays_so() {
+        let path = std::env::temp_dir().join(format!("carillon-redacted-{}.jsonl", std::process::id()));
+        let mut before = Ledger::open(Some(&path)).unwrap();
+        before.accept(entry("SM1")).unwrap();
+        before.accept(entry("SM2")).unwrap();
+        before.redact("SM1", "2026-11-02T09:00:01Z".parse().unwrap()).unwrap();
+        before.delete("SM2").unwrap();
+
+        let after = Ledger::open(Some(&path)).unwrap();
+
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(after.entries(), before.entries());
+        let kept: Vec<_> = after.entries().iter().map(|entry| (entry.body.as_str(), entry.is_known_to("AC1"))).collect();
+        assert_eq!(kept, [("", true), ("hello", false)]);
     }
 
     #[test]

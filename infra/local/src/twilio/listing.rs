@@ -1,4 +1,4 @@
-//! The list of messages: filters and pages, newest first.
+//! The lists of messages and of calls: filters and pages, newest first.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,30 +8,51 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::call::CallEntry;
 use super::error::ApiError;
 use super::ledger::Entry;
 use super::view;
 
+/// What the API lists.
+pub(super) trait Listed {
+    /// The field of a page that holds them.
+    const FIELD: &'static str;
+    /// The name of the filter by date.
+    const DATE_FILTER: &'static str;
+    /// Whether there is a filter by status.
+    const HAS_STATUS_FILTER: bool;
+
+    fn sid(&self) -> &str;
+    fn recipient(&self) -> &str;
+    fn sender(&self) -> &str;
+    fn status(&self) -> &str;
+    /// What the filter by date looks at. What has not come so far is not to be overlooked.
+    fn date(&self) -> Timestamp;
+    fn view(&self) -> Value;
+}
+
 /// A list's query.
 pub(super) struct Query {
-    /// To, From and DateSent, as they came, for the links to the other pages.
+    /// To, From, a status and dates, as they came, for the links to the other pages.
     filters: Vec<(String, String)>,
     to: Option<String>,
     from: Option<String>,
+    status: Option<String>,
     not_before: Option<Timestamp>,
     before: Option<Timestamp>,
     page: usize,
     page_size: usize,
-    /// The last message of the page before, so that newer messages do not shift the pages.
+    /// The last SID of the page before, so that what is newer does not shift the pages.
     after: Option<String>,
 }
 
 impl Query {
-    pub(super) fn parse(query: &str) -> Result<Self, ApiError> {
+    pub(super) fn parse<T: Listed>(query: &str) -> Result<Self, ApiError> {
         let mut parsed = Self {
             filters: Vec::new(),
             to: None,
             from: None,
+            status: None,
             not_before: None,
             before: None,
             page: 0,
@@ -43,39 +64,44 @@ impl Query {
                 "Page" => parsed.page = read(&name, &value)?,
                 "PageSize" => parsed.page_size = read::<usize>(&name, &value)?.clamp(1, 1000),
                 "PageToken" => parsed.after = value.strip_prefix("PA").map(str::to_owned),
-                "To" | "From" | "DateSent" | "DateSent>" | "DateSent<" => {
-                    parsed.filter(&name, &value)?;
-                    parsed.filters.push((name, value));
+                _ => {
+                    if parsed.filter::<T>(&name, &value)? {
+                        parsed.filters.push((name, value));
+                    }
                 }
-                _ => {}
             }
         }
         Ok(parsed)
     }
 
-    pub(super) fn matches(&self, entry: &Entry) -> bool {
-        let sent = entry.date_sent.unwrap_or(entry.created);
-        self.to.as_ref().is_none_or(|to| *to == entry.to)
-            && self.from.as_ref().is_none_or(|from| *from == entry.from)
-            && self.not_before.is_none_or(|start| sent >= start)
-            && self.before.is_none_or(|end| sent < end)
+    pub(super) fn matches<T: Listed>(&self, item: &T) -> bool {
+        let date = item.date();
+        self.to.as_deref().is_none_or(|to| to == item.recipient())
+            && self.from.as_deref().is_none_or(|from| from == item.sender())
+            && self.status.as_deref().is_none_or(|status| status == item.status())
+            && self.not_before.is_none_or(|start| date >= start)
+            && self.before.is_none_or(|end| date < end)
     }
 
-    fn filter(&mut self, name: &str, value: &str) -> Result<(), ApiError> {
+    /// Takes a filter; false if there is none of that name.
+    fn filter<T: Listed>(&mut self, name: &str, value: &str) -> Result<bool, ApiError> {
         match name {
             "To" => self.to = Some(value.to_owned()),
             "From" => self.from = Some(value.to_owned()),
+            "Status" if T::HAS_STATUS_FILTER => self.status = Some(value.to_owned()),
             _ => {
+                let side = name.strip_prefix(T::DATE_FILTER).filter(|side| matches!(*side, "" | "<" | ">"));
+                let Some(side) = side else { return Ok(false) };
                 let (start, end) = span(value).ok_or_else(|| invalid(name, value))?;
-                if !name.ends_with('<') {
+                if side != "<" {
                     self.not_before = Some(start);
                 }
-                if !name.ends_with('>') {
+                if side != ">" {
                     self.before = Some(end);
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn uri(&self, path: &str, page: usize, token: Option<&str>) -> String {
@@ -89,26 +115,87 @@ impl Query {
     }
 }
 
-/// One page of the messages that match, which are given newest first.
-pub(super) fn page(path: &str, query: &Query, matching: &[&Entry]) -> Value {
-    let after = query.after.as_ref().and_then(|sid| matching.iter().position(|entry| entry.sid == *sid));
+impl Listed for Entry {
+    const FIELD: &'static str = "messages";
+    const DATE_FILTER: &'static str = "DateSent";
+    const HAS_STATUS_FILTER: bool = false;
+
+    fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    fn recipient(&self) -> &str {
+        &self.to
+    }
+
+    fn sender(&self) -> &str {
+        &self.from
+    }
+
+    fn status(&self) -> &str {
+        self.status.word()
+    }
+
+    fn date(&self) -> Timestamp {
+        self.date_sent.unwrap_or(self.created)
+    }
+
+    fn view(&self) -> Value {
+        view::message(self)
+    }
+}
+
+impl Listed for CallEntry {
+    const FIELD: &'static str = "calls";
+    const DATE_FILTER: &'static str = "StartTime";
+    const HAS_STATUS_FILTER: bool = true;
+
+    fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    fn recipient(&self) -> &str {
+        &self.to
+    }
+
+    fn sender(&self) -> &str {
+        &self.from
+    }
+
+    fn status(&self) -> &str {
+        self.status.shown()
+    }
+
+    fn date(&self) -> Timestamp {
+        self.start_time.unwrap_or(self.created)
+    }
+
+    fn view(&self) -> Value {
+        view::call(self)
+    }
+}
+
+/// One page of what matches, which is given newest first.
+pub(super) fn page<T: Listed>(path: &str, query: &Query, matching: &[&T]) -> Value {
+    let after = query.after.as_deref().and_then(|sid| matching.iter().position(|item| item.sid() == sid));
     let start = after.map_or(query.page.saturating_mul(query.page_size), |index| index + 1);
-    let shown: Vec<&Entry> = matching.iter().skip(start).take(query.page_size).copied().collect();
+    let shown: Vec<&T> = matching.iter().skip(start).take(query.page_size).copied().collect();
     let more = start.saturating_add(shown.len()) < matching.len();
-    let next = shown.last().filter(|_| more).map(|last| query.uri(path, query.page + 1, Some(&last.sid)));
+    let next = shown.last().filter(|_| more).map(|last| query.uri(path, query.page + 1, Some(last.sid())));
     let previous = query.page.checked_sub(1).map(|page| query.uri(path, page, None));
     let first_index = query.page.saturating_mul(query.page_size);
-    json!({
+    let mut page = json!({
         "end": (first_index + shown.len()).saturating_sub(1),
         "first_page_uri": query.uri(path, 0, None),
-        "messages": shown.iter().map(|entry| view::message(entry)).collect::<Vec<_>>(),
         "next_page_uri": next,
         "page": query.page,
         "page_size": query.page_size,
         "previous_page_uri": previous,
         "start": first_index,
         "uri": query.uri(path, query.page, query.after.as_deref()),
-    })
+    });
+    page[T::FIELD] = shown.iter().map(|item| item.view()).collect::<Value>();
+    page
 }
 
 /// The day or the second that a date or an instant names.
@@ -147,6 +234,9 @@ mod tests {
             messaging_service_sid: None,
             body: String::new(),
             num_media: 0,
+            media_urls: Vec::new(),
+            content_sid: None,
+            content_variables: None,
             num_segments: 1,
             status: Status::Queued,
             status_callback: None,
@@ -154,6 +244,7 @@ mod tests {
             date_sent: None,
             date_updated: created,
             error_code: None,
+            deleted: false,
         }
     }
 
@@ -167,9 +258,9 @@ mod tests {
         let before: Vec<&Entry> = entries[..4].iter().rev().collect();
         let after: Vec<&Entry> = entries.iter().rev().collect();
 
-        let first = page(PATH, &Query::parse("To=%2B15551234567&PageSize=2").unwrap(), &before);
+        let first = page(PATH, &Query::parse::<Entry>("To=%2B15551234567&PageSize=2").unwrap(), &before);
         let next_uri = first["next_page_uri"].as_str().unwrap();
-        let second = page(PATH, &Query::parse(next_uri.split_once('?').unwrap().1).unwrap(), &after);
+        let second = page(PATH, &Query::parse::<Entry>(next_uri.split_once('?').unwrap().1).unwrap(), &after);
 
         assert_eq!(sids(&first), ["SM4", "SM3"]);
         assert_eq!(next_uri, format!("{PATH}?To=%2B15551234567&PageSize=2&Page=1&PageToken=PASM3"));
@@ -181,7 +272,7 @@ mod tests {
     #[test]
     fn dates_filter_by_day_and_instants_by_second() {
         let entry = entry(1, "2026-11-02T09:00:00.4Z");
-        let matches = |query: &str| Query::parse(query).unwrap().matches(&entry);
+        let matches = |query: &str| Query::parse::<Entry>(query).unwrap().matches(&entry);
 
         assert!(matches("DateSent=2026-11-02"));
         assert!(matches("DateSent%3E=2026-11-02"));
@@ -189,5 +280,16 @@ mod tests {
         assert!(matches("DateSent%3E=2026-11-02T09%3A00%3A00Z"));
         assert!(!matches("DateSent%3E=2026-11-02T09%3A00%3A01Z"));
         assert!(!matches("DateSent%3C=2026-11-01"));
+    }
+
+    #[test]
+    fn only_calls_are_filtered_by_status() {
+        let entry = entry(1, "2026-11-02T09:00:00Z");
+
+        let messages = Query::parse::<Entry>("Status=delivered&StartTime=2026-11-01").unwrap();
+        let calls = Query::parse::<CallEntry>("Status=completed&StartTime%3E=2026-11-01").unwrap();
+
+        assert!(messages.matches(&entry) && messages.filters.is_empty());
+        assert_eq!(calls.filters.len(), 2);
     }
 }

@@ -1,23 +1,16 @@
-//! The Messages resource: create, fetch and list.
-
-use std::time::Duration;
+//! The Messages resource: create, fetch, redact, delete and list.
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 
 use super::error::ApiError;
-use super::fault::Fault;
+use super::ledger::{Entry, Ledger};
 use super::listing::{self, Query};
 use super::submission::{self, Form};
-use super::{LocalTwilio, view};
-
-/// On a response that must not be sent: the connection is closed instead.
-#[derive(Clone, Copy)]
-pub(super) struct DropConnection;
+use super::{Account, LocalTwilio, answer, view};
 
 /// `POST …/Messages.json`
 pub(super) async fn create(
@@ -30,40 +23,13 @@ pub(super) async fn create(
     let account = twilio.authenticate(&headers, &account_sid, &uri)?;
     let form = Form::parse(&body);
     let fault = twilio.state().script.strike(form.get("To").unwrap_or_default());
-    if let Some(response) = fault.and_then(before_acceptance) {
+    if let Some(response) = fault.and_then(answer::before_acceptance) {
         return Ok(response);
     }
     let submission = submission::check(&form, &account.senders)?;
-    let entry = twilio.accept(&account, submission, fault).map_err(|error| {
-        tracing::warn!(%error, "the ledger file could not be written");
-        ApiError::internal()
-    })?;
+    let entry = twilio.accept(&account, submission, fault).map_err(|error| ApiError::not_written(&error))?;
     let created = (StatusCode::CREATED, Json(view::message(&entry))).into_response();
-    Ok(match fault {
-        Some(Fault::AcceptThenDrop) => dropped(),
-        Some(Fault::ServerErrorAfterAccept) => ApiError::internal().into_response(),
-        Some(Fault::Slow(millis)) => {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
-            created
-        }
-        Some(Fault::CallbackBeforeResponse) => {
-            twilio.deliver_now(&entry.sid).await;
-            created
-        }
-        None
-        | Some(
-            Fault::DropBeforeAccept
-            | Fault::TooManyRequests
-            | Fault::QueueFull
-            | Fault::ServerErrorBeforeAccept
-            | Fault::Unavailable
-            | Fault::DuplicateCallbacks
-            | Fault::ReorderedCallbacks
-            | Fault::LostCallbacks
-            | Fault::Undelivered(_)
-            | Fault::FailedLater(_),
-        ) => created,
-    })
+    Ok(answer::after_acceptance(&twilio, &entry.sid, fault, created).await)
 }
 
 /// `GET …/Messages/{sid}.json`
@@ -74,11 +40,46 @@ pub(super) async fn fetch(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let account = twilio.authenticate(&headers, &account_sid, &uri)?;
-    let sid = file.strip_suffix(".json").unwrap_or_default();
     let state = twilio.state();
-    let entry = state.ledger.get(sid).filter(|entry| entry.account_sid == account.sid);
-    let entry = entry.ok_or_else(|| ApiError::not_found(uri.path()))?;
+    let entry = of_account(&state.ledger, &account, sid_of(&file), &uri)?;
     Ok(Json(view::message(entry)).into_response())
+}
+
+/// `POST …/Messages/{sid}.json`
+pub(super) async fn update(
+    State(twilio): State<LocalTwilio>,
+    Path((account_sid, file)): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+    body: Bytes,
+) -> Result<Response, ApiError> {
+    let account = twilio.authenticate(&headers, &account_sid, &uri)?;
+    let sid = sid_of(&file);
+    let now = twilio.0.config.clock.now();
+    let mut state = twilio.state();
+    of_account(&state.ledger, &account, sid, &uri)?;
+    check_update(&Form::parse(&body))?;
+    state.ledger.redact(sid, now).map_err(|error| ApiError::not_written(&error))?;
+    let entry = of_account(&state.ledger, &account, sid, &uri)?;
+    Ok(Json(view::message(entry)).into_response())
+}
+
+/// `DELETE …/Messages/{sid}.json`
+pub(super) async fn delete(
+    State(twilio): State<LocalTwilio>,
+    Path((account_sid, file)): Path<(String, String)>,
+    headers: HeaderMap,
+    uri: Uri,
+) -> Result<Response, ApiError> {
+    let account = twilio.authenticate(&headers, &account_sid, &uri)?;
+    let sid = sid_of(&file);
+    let mut state = twilio.state();
+    let entry = of_account(&state.ledger, &account, sid, &uri)?;
+    if !entry.status.is_final() {
+        return Err(ApiError::not_complete());
+    }
+    state.ledger.delete(sid).map_err(|error| ApiError::not_written(&error))?;
+    Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// `GET …/Messages.json`
@@ -89,39 +90,31 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Response, ApiError> {
     let account = twilio.authenticate(&headers, &account_sid, &uri)?;
-    let query = Query::parse(uri.query().unwrap_or_default())?;
+    let query = Query::parse::<Entry>(uri.query().unwrap_or_default())?;
     let state = twilio.state();
     let newest_first = state.ledger.entries().iter().rev();
-    let matching: Vec<_> = newest_first.filter(|entry| entry.account_sid == account.sid && query.matches(entry)).collect();
-    Ok(Json(listing::page(uri.path(), &query, &matching)).into_response())
+    let matching: Vec<&Entry> =
+        newest_first.filter(|entry| entry.is_known_to(&account.sid) && query.matches::<Entry>(entry)).collect();
+    Ok(Json(listing::page::<Entry>(uri.path(), &query, &matching)).into_response())
 }
 
-/// The answer to a submission that never gets as far as being accepted.
-fn before_acceptance(fault: Fault) -> Option<Response> {
-    match fault {
-        Fault::DropBeforeAccept => Some(dropped()),
-        Fault::TooManyRequests => Some(ApiError::too_many_requests().into_response()),
-        Fault::QueueFull => Some(ApiError::queue_full().into_response()),
-        Fault::ServerErrorBeforeAccept => Some(ApiError::internal().into_response()),
-        Fault::Unavailable => {
-            let page = "<html><body><h1>503 Service Unavailable</h1>No server is available to handle this request.</body></html>";
-            Some((StatusCode::SERVICE_UNAVAILABLE, Html(page)).into_response())
-        }
-        Fault::AcceptThenDrop
-        | Fault::ServerErrorAfterAccept
-        | Fault::Slow(_)
-        | Fault::CallbackBeforeResponse
-        | Fault::DuplicateCallbacks
-        | Fault::ReorderedCallbacks
-        | Fault::LostCallbacks
-        | Fault::Undelivered(_)
-        | Fault::FailedLater(_) => None,
+/// The message of a request's path, if the API still knows it.
+pub(super) fn of_account<'a>(ledger: &'a Ledger, account: &Account, sid: &str, uri: &Uri) -> Result<&'a Entry, ApiError> {
+    let entry = ledger.get(sid).filter(|entry| entry.is_known_to(&account.sid));
+    entry.ok_or_else(|| ApiError::not_found(uri.path()))
+}
+
+fn sid_of(file: &str) -> &str {
+    file.strip_suffix(".json").unwrap_or_default()
+}
+
+/// An update redacts, by an empty body. It would cancel what is scheduled, but nothing is scheduled here.
+fn check_update(form: &Form) -> Result<(), ApiError> {
+    match (form.get("Status"), form.given("Body")) {
+        (Some("canceled"), _) => Err(ApiError::refused(30409, "This message cannot be canceled")),
+        (Some(status), _) => Err(ApiError::refused(20001, format!("The value {status} of the parameter Status is not valid"))),
+        (None, Some("")) => Ok(()),
+        (None, Some(_)) => Err(ApiError::refused(20001, "A Body can only be redacted: the parameter Body must be empty")),
+        (None, None) => Err(ApiError::refused(20001, "Nothing to update: neither Body nor Status is given")),
     }
-}
-
-fn dropped() -> Response {
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
-    response.extensions_mut().insert(DropConnection);
-    response
 }

@@ -1,35 +1,44 @@
 //! The local Twilio: a real HTTP stand-in for the part of Twilio that we use.
 //!
-//! Same paths, fields, errors, magic numbers and signed callbacks; a ledger of what was accepted that
-//! outlives a killed process; and scripted faults. No calls, no phone numbers to buy, no media.
+//! Same paths, fields, errors, magic numbers and signed callbacks for messages and calls; a ledger of what
+//! was accepted that outlives a killed process; and scripted faults. No phone numbers to buy, no scheduled
+//! messages; nothing is said on a call, no template is rendered and no media are fetched.
 //! Facts from twilio-facts.md and data/http-fixtures.json, both collected from Twilio's public material.
 
 mod account;
 mod address;
+mod answer;
+mod call;
+mod call_submission;
 mod callback;
+mod calls;
+mod concurrency;
 mod control;
 mod delivery;
 mod error;
 mod fault;
 mod ledger;
 mod listing;
+mod media;
 mod messages;
 mod server;
 mod sid;
 mod signature;
+mod steps;
 mod submission;
 mod view;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+pub use call::{CallEntry, CallEvent, CallStatus};
 pub use callback::{Callback, signed};
 pub use delivery::{Attempt, WebhookAnswer};
 pub use fault::{ArmedRule, Fault, Rule};
@@ -37,15 +46,16 @@ pub use ledger::{Entry, Status};
 pub use signature::sign;
 
 use crate::clock::Clock;
-use callback::Step;
+use call_submission::CallSubmission;
 use fault::Script;
 use ledger::Ledger;
+use steps::{Step, When};
 use submission::Submission;
 
 /// How a local Twilio is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where accepted messages are kept beyond this process.
+    /// Where accepted messages and calls are kept beyond this process.
     pub ledger_file: Option<PathBuf>,
     /// How many segments an SMS body is billed as; the domain owns that rule.
     pub segments: fn(&str) -> u32,
@@ -59,16 +69,17 @@ pub struct Config {
     pub http: reqwest::Client,
 }
 
-/// Which statuses are reported of a message that meets no fault.
+/// Which statuses are reported of a message or a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Receipts {
     Each,
     /// Only the end of its way: Twilio promises no callback for any status, and half as many make a
-    /// simulated week shorter.
+    /// simulated week shorter. Of a call that asked for other events only, nothing is reported.
     Last,
 }
 
-/// How long a message takes when nobody says otherwise: sent after 400 ms, delivered after 1200.
+/// How long it takes when nobody says otherwise: a message is sent, and a call answered, after 400 ms;
+/// delivered, and completed, after 1200.
 pub const CALLBACK_DELAYS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1200)];
 
 /// An account that may send here.
@@ -94,13 +105,15 @@ struct Inner {
     step_queued: Notify,
     /// Whether `run_callbacks` posts the callbacks; otherwise someone takes them.
     posting: AtomicBool,
+    /// How many submissions have not been answered yet.
+    under_way: AtomicUsize,
 }
 
 struct State {
     accounts: Vec<Arc<Account>>,
     ledger: Ledger,
     script: Script,
-    /// What is still to happen to messages, by instant and order.
+    /// What is still to happen to messages and calls, by instant and order.
     pending: BTreeMap<(Timestamp, u64), Step>,
     steps_queued: u64,
     attempts: VecDeque<Attempt>,
@@ -125,21 +138,22 @@ impl LocalTwilio {
             state: Mutex::new(state),
             step_queued: Notify::new(),
             posting: AtomicBool::new(false),
+            under_way: AtomicUsize::new(0),
         })))
     }
 
     /// Adds an account, or replaces the one with the same SID.
     ///
-    /// The messages that an earlier process left unfinished get their remaining callbacks, now that the
-    /// account's token can sign them.
+    /// The messages and calls that an earlier process left unfinished get their remaining callbacks, now
+    /// that the account's token can sign them.
     pub fn add_account(&self, account: Account) {
         let mut state = self.state();
         let known = state.accounts.iter().position(|other| other.sid == account.sid);
         match known {
             Some(index) => state.accounts[index] = Arc::new(account),
             None => {
-                for (sid, status) in state.ledger.unfinished(&account.sid) {
-                    self.queue(&mut state, callback::remaining_steps(&sid, status));
+                for (sid, progress) in state.ledger.unfinished(&account.sid) {
+                    self.queue(&mut state, steps::remaining_steps(&sid, progress));
                 }
                 state.accounts.push(Arc::new(account));
             }
@@ -149,6 +163,11 @@ impl LocalTwilio {
     /// Every message that was accepted, in that order.
     pub fn ledger(&self) -> Vec<Entry> {
         self.state().ledger.entries().to_vec()
+    }
+
+    /// Every call that was accepted, in that order.
+    pub fn calls(&self) -> Vec<CallEntry> {
+        self.state().ledger.calls().to_vec()
     }
 
     /// Replaces the fault script.
@@ -181,7 +200,8 @@ impl LocalTwilio {
         let now = self.0.config.clock.now();
         let segments = self.segments(&submission.to, &submission.body);
         let mut state = self.state();
-        let prefix = if submission.num_media > 0 { "MM" } else { "SM" };
+        let num_media = submission.media_urls.len() as u32;
+        let prefix = if num_media > 0 { "MM" } else { "SM" };
         let sid = sid::sid(prefix, self.0.config.seed, "message", state.ledger.entries().len() as u64);
         let status = if submission.picked_by_service { Status::Accepted } else { Status::Queued };
         let entry = Entry {
@@ -190,29 +210,58 @@ impl LocalTwilio {
             to: submission.to,
             from: submission.from,
             messaging_service_sid: submission.messaging_service_sid,
-            num_segments: if submission.num_media > 0 { 1 } else { segments },
+            num_segments: if num_media > 0 { 1 } else { segments },
             body: submission.body,
-            num_media: submission.num_media,
+            num_media,
+            media_urls: submission.media_urls,
+            content_sid: submission.content_sid,
+            content_variables: submission.content_variables,
             status,
             status_callback: submission.status_callback,
             created: now,
             date_sent: None,
             date_updated: now,
             error_code: None,
+            deleted: false,
         };
         state.ledger.accept(entry.clone())?;
-        self.queue(&mut state, callback::steps(&entry.sid, fault));
+        self.queue(&mut state, steps::message_steps(&entry.sid, fault));
         Ok(entry)
     }
 
+    /// Writes an accepted call to the ledger and plans what happens to it.
+    fn accept_call(&self, account: &Account, submission: CallSubmission, fault: Option<Fault>) -> io::Result<CallEntry> {
+        let now = self.0.config.clock.now();
+        let mut state = self.state();
+        let call = CallEntry {
+            sid: sid::sid("CA", self.0.config.seed, "call", state.ledger.calls().len() as u64),
+            account_sid: account.sid.clone(),
+            to: submission.to,
+            from: submission.from,
+            twiml: submission.twiml,
+            url: submission.url,
+            machine_detection: submission.machine_detection,
+            status: CallStatus::Queued,
+            duration: None,
+            status_callback: submission.status_callback,
+            status_callback_events: submission.status_callback_events,
+            created: now,
+            start_time: None,
+            date_updated: now,
+        };
+        state.ledger.accept_call(call.clone())?;
+        self.queue(&mut state, steps::call_steps(&call.sid, fault));
+        Ok(call)
+    }
+
     /// Plans steps, each after its own delay from now.
-    fn queue(&self, state: &mut State, steps: Vec<(callback::When, Step)>) {
+    fn queue(&self, state: &mut State, steps: Vec<(When, Step)>) {
         let now = self.0.config.clock.now();
         let [first, last] = self.0.config.callback_delays;
         for (when, step) in steps {
             let due = match when {
-                callback::When::First => now + first,
-                callback::When::Last => now + last,
+                When::First => now + first,
+                When::Last => now + last,
             };
             state.steps_queued += 1;
             let key = (due, state.steps_queued);
@@ -229,3 +278,7 @@ impl LocalTwilio {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -5,6 +5,7 @@ use std::io;
 use std::time::Duration;
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::Uri;
@@ -15,9 +16,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
+use super::answer::DropConnection;
 use super::error::ApiError;
-use super::messages::DropConnection;
-use super::{LocalTwilio, account, control, messages};
+use super::{LocalTwilio, account, calls, concurrency, control, media, messages};
 
 impl LocalTwilio {
     /// The API and the control routes. A dropped connection is a 500 here; only `serve` can drop one.
@@ -26,10 +27,19 @@ impl LocalTwilio {
             .route("/2010-04-01/Accounts/{account}", get(account::fetch))
             .route("/2010-04-01/Accounts/{account}/Balance.json", get(account::balance))
             .route("/2010-04-01/Accounts/{account}/Messages.json", post(messages::create).get(messages::list))
-            .route("/2010-04-01/Accounts/{account}/Messages/{message}", get(messages::fetch))
+            .route(
+                "/2010-04-01/Accounts/{account}/Messages/{message}",
+                get(messages::fetch).post(messages::update).delete(messages::delete),
+            )
+            .route("/2010-04-01/Accounts/{account}/Messages/{message}/Media.json", get(media::list))
+            .route("/2010-04-01/Accounts/{account}/Calls.json", post(calls::create).get(calls::list))
+            .route("/2010-04-01/Accounts/{account}/Calls/{call}", get(calls::fetch))
+            // Of the routes above only: the others are not Twilio's.
+            .route_layer(from_fn_with_state(self.clone(), concurrency::tell))
             .route("/_local/inbound", post(control::inbound))
             .route("/_local/faults", get(control::faults).put(control::set_faults))
             .route("/_local/ledger", get(control::ledger))
+            .route("/_local/calls", get(control::calls))
             .route("/_local/callbacks", get(control::callbacks))
             .fallback(unknown)
             .with_state(self.clone())

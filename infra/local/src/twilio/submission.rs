@@ -2,8 +2,11 @@
 //!
 //! Magic numbers as for Twilio's test credentials (twilio-facts §9); a registered sender sends as well.
 
+use serde_json::{Map, Value};
+
 use super::address::{is_whatsapp, number, on_channel_of};
 use super::error::ApiError;
+use super::sid::is_sid;
 
 /// The decoded fields of a form; a name may repeat.
 pub(super) struct Form(Vec<(String, String)>);
@@ -17,12 +20,14 @@ pub(super) struct Submission {
     /// Whether the service chose the sender, which Twilio then keeps to itself for a while.
     pub(super) picked_by_service: bool,
     pub(super) body: String,
-    pub(super) num_media: u32,
+    pub(super) media_urls: Vec<String>,
+    pub(super) content_sid: Option<String>,
+    pub(super) content_variables: Option<String>,
     pub(super) status_callback: Option<String>,
 }
 
 /// The sender that always works.
-const MAGIC_SENDER: &str = "+15005550006";
+pub(super) const MAGIC_SENDER: &str = "+15005550006";
 
 impl Form {
     pub(super) fn parse(body: &[u8]) -> Self {
@@ -34,7 +39,13 @@ impl Form {
         self.all(name).next()
     }
 
-    fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// The first value of a field, even if it is empty.
+    pub(super) fn given(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every value of a field that is not empty.
+    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(field, value)| field == name && !value.is_empty()).map(|(_, value)| value.as_str())
     }
 }
@@ -61,7 +72,9 @@ pub(super) fn check(form: &Form, senders: &[String]) -> Result<Submission, ApiEr
     let media: Vec<&str> = form.all("MediaUrl").collect();
     Ok(Submission {
         body: body(form, &media)?,
-        num_media: media_count(&media)?,
+        media_urls: media_urls(&media)?,
+        content_sid: content_sid(form)?,
+        content_variables: content_variables(form)?,
         status_callback: status_callback(form)?,
         messaging_service_sid: service.map(str::to_owned),
         picked_by_service: form.get("From").is_none(),
@@ -139,28 +152,44 @@ fn body(form: &Form, media: &[&str]) -> Result<String, ApiError> {
     Ok(body)
 }
 
-fn media_count(media: &[&str]) -> Result<u32, ApiError> {
+fn media_urls(media: &[&str]) -> Result<Vec<String>, ApiError> {
     if media.len() > 10 {
         return Err(ApiError::refused(21623, "Number of media files exceeds allowed limit"));
     }
     if media.iter().any(|url| !is_http(url)) {
         return Err(ApiError::refused(21620, "Invalid media URL(s)"));
     }
-    Ok(media.len() as u32)
+    Ok(media.iter().map(|url| (*url).to_owned()).collect())
 }
 
-fn status_callback(form: &Form) -> Result<Option<String>, ApiError> {
+fn content_sid(form: &Form) -> Result<Option<String>, ApiError> {
+    match form.get("ContentSid") {
+        Some(sid) if !is_sid("HX", sid) => Err(ApiError::refused(21655, format!("The ContentSid {sid} is Invalid"))),
+        sid => Ok(sid.map(str::to_owned)),
+    }
+}
+
+fn content_variables(form: &Form) -> Result<Option<String>, ApiError> {
+    match form.get("ContentVariables") {
+        Some(text) if serde_json::from_str::<Map<String, Value>>(text).is_err() => {
+            Err(ApiError::refused(21656, "The ContentVariables Parameter is invalid"))
+        }
+        text => Ok(text.map(str::to_owned)),
+    }
+}
+
+pub(super) fn status_callback(form: &Form) -> Result<Option<String>, ApiError> {
     match form.get("StatusCallback") {
         Some(url) if !is_http(url) => Err(ApiError::refused(21609, format!("The StatusCallback URL {url} is not a valid URL."))),
         url => Ok(url.map(str::to_owned)),
     }
 }
 
-fn is_http(url: &str) -> bool {
+pub(super) fn is_http(url: &str) -> bool {
     url.parse::<http::Uri>().is_ok_and(|uri| uri.host().is_some() && matches!(uri.scheme_str(), Some("http" | "https")))
 }
 
-fn is_e164(number: &str) -> bool {
+pub(super) fn is_e164(number: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len()) && !digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit())
     })
@@ -184,6 +213,21 @@ mod tests {
         assert_eq!(code("To=%2B15551234567&From=%2B15005550007&Body=x"), 21606);
         assert_eq!(code("To=whatsapp%3A%2B15005550004&From=whatsapp%3A%2B15005550006&Body=x"), 21610);
         assert_eq!(code(&format!("To=%2B15551234567&From=%2B15005550006&Body={}", "x".repeat(1601))), 21617);
+    }
+
+    #[test]
+    fn a_template_needs_its_sid_and_an_object_of_variables() {
+        let numbers = "To=%2B15551234567&From=%2B15005550006";
+        let sid = format!("HX{}", "0a".repeat(16));
+        let form = Form::parse(format!("{numbers}&ContentSid={sid}&ContentVariables=%7B%221%22%3A%22Ada%22%7D").as_bytes());
+
+        let submission = check(&form, &[]).unwrap();
+
+        assert_eq!(submission.content_sid.as_deref(), Some(sid.as_str()));
+        assert_eq!(submission.content_variables.as_deref(), Some(r#"{"1":"Ada"}"#));
+        assert_eq!(submission.body, format!(r#"{sid} {{"1":"Ada"}}"#));
+        assert_eq!(code(&format!("{numbers}&ContentSid=HX1")), 21655);
+        assert_eq!(code(&format!("{numbers}&ContentSid={sid}&ContentVariables=%5B1%5D")), 21656);
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Twilio's representation of a message, and its dates.
+//! Twilio's representation of messages and calls, and its dates.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::call::CallEntry;
 use super::ledger::{Entry, Status};
 
 pub(super) const API_VERSION: &str = "2010-04-01";
@@ -32,6 +33,39 @@ pub(super) fn message(entry: &Entry) -> Value {
         "status": entry.status.word(),
         "subresource_uris": { "media": format!("{uri}/Media.json") },
         "to": entry.to,
+        "uri": format!("{uri}.json"),
+    })
+}
+
+/// A call as the API shows it. Nothing is priced here, so `price` stays null.
+pub(super) fn call(call: &CallEntry) -> Value {
+    let uri = format!("/{API_VERSION}/Accounts/{}/Calls/{}", call.account_sid, call.sid);
+    json!({
+        "account_sid": call.account_sid,
+        "answered_by": call.answered_by(call.status),
+        "api_version": API_VERSION,
+        "caller_name": null,
+        "date_created": rfc2822(call.created),
+        "date_updated": rfc2822(call.date_updated),
+        "direction": "outbound-api",
+        "duration": call.duration.map(|secs| secs.to_string()),
+        "end_time": call.end_time().map(rfc2822),
+        "forwarded_from": null,
+        "from": call.from,
+        "from_formatted": call.from,
+        "group_sid": null,
+        "parent_call_sid": null,
+        "phone_number_sid": null,
+        "price": null,
+        "price_unit": "USD",
+        "queue_time": "0",
+        "sid": call.sid,
+        "start_time": call.start_time.map(rfc2822),
+        "status": call.status.shown(),
+        "subresource_uris": { "recordings": format!("{uri}/Recordings.json") },
+        "to": call.to,
+        "to_formatted": call.to,
+        "trunk_sid": null,
         "uri": format!("{uri}.json"),
     })
 }
