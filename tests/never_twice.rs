@@ -8,7 +8,7 @@ use shared::domain::channel::Channel;
 use shared::domain::message::{Reason, Status};
 use shared::domain::money::Micros;
 use shared::schedule;
-use shared::store::{messages, meter};
+use shared::store::{due, meter};
 
 use crate::machine::{all_messages, ledger, machine, sample, tenant};
 
@@ -27,7 +27,7 @@ async fn run_with_everything_doubled(host: &Host, span: Span) {
         schedule::payment_reminders(&host.cx, scheduled(now)).await.unwrap();
         let (a, b, c) = tokio::join!(host.tick(now), host.tick(now), host.tick(now));
         a.and(b).and(c).unwrap();
-        let due = messages::next_due(host.cx.table().await.unwrap(), &tenant).await.unwrap();
+        let due = due::next_due(host.cx.table().await.unwrap(), &tenant).await.unwrap();
         now = due.unwrap_or(span.until).max(now + SignedDuration::from_secs(1));
     }
     host.clock.set(span.until);

@@ -10,11 +10,14 @@ use tokio::sync::OnceCell;
 
 use crate::aws_client::{self, SdkTransport};
 use crate::config::{Config, Service};
+use crate::domain::catalogue::template_key;
+use crate::domain::template::NamedTemplate;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::http_client;
 use crate::secrets::{self, SecretsError};
 use crate::store::seal::{KeySecret, Keyring};
-use crate::store::{self, StoreError, Table, tenants};
+use crate::store::{self, StoreError, Table, templates, tenants};
+use crate::twilio::concurrency::Window;
 use crate::twilio::credentials::Credentials;
 use crate::{events, queue};
 
@@ -29,7 +32,67 @@ pub struct Context {
     table: OnceCell<Table>,
     settings: Remembered<Settings>,
     credentials: Remembered<Credentials>,
+    /// Tenants without credentials.
+    unconnected: Remembered<()>,
     refreshed: Remembered<()>,
+    windows: Mutex<HashMap<String, Arc<Window>>>,
+    /// What this process believes of the table, to spare requests. A wrong belief costs one.
+    pub beliefs: Beliefs,
+}
+
+/// Beliefs by tenant and name.
+#[derive(Debug, Default)]
+pub struct Beliefs {
+    /// The highest share of a month's budget that was told of, in percent.
+    pub told: Belief<u8>,
+    /// Until when a sender's clock is busy.
+    pub busy_until: Belief<Timestamp>,
+    templates: Belief<(Timestamp, Option<Arc<NamedTemplate>>)>,
+    /// Calls of the API that were taken from the tenant's clock and not used yet.
+    pub allowance: Belief<u32>,
+}
+
+/// One kind of belief.
+#[derive(Debug)]
+pub struct Belief<T>(Mutex<HashMap<(TenantId, String), T>>);
+
+impl<T> Default for Belief<T> {
+    fn default() -> Self {
+        Self(Mutex::new(HashMap::new()))
+    }
+}
+
+impl<T: Clone> Belief<T> {
+    pub fn get(&self, tenant: &TenantId, name: &str) -> Option<T> {
+        self.lock().get(&(tenant.clone(), name.to_string())).cloned()
+    }
+
+    pub fn set(&self, tenant: &TenantId, name: &str, value: T) {
+        self.lock().insert((tenant.clone(), name.to_string()), value);
+    }
+
+    /// Changes a belief, if there is one, and answers what `change` answers.
+    pub fn change<R>(&self, tenant: &TenantId, name: &str, change: impl FnOnce(&mut T) -> R) -> Option<R> {
+        self.lock().get_mut(&(tenant.clone(), name.to_string())).map(change)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, String), T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a tenant's messages go.
+#[derive(Clone, Debug)]
+pub enum Account {
+    Twilio(Arc<Credentials>),
+    /// The tenant has connected no account yet: everything works, and nothing leaves (S2-37..40).
+    Simulated,
+}
+
+impl Account {
+    pub fn is_simulated(&self) -> bool {
+        matches!(self, Self::Simulated)
+    }
 }
 
 /// How long settings and credentials are believed without asking again.
@@ -68,7 +131,10 @@ impl Context {
             table: OnceCell::new(),
             settings: Remembered::default(),
             credentials: Remembered::default(),
+            unconnected: Remembered::default(),
             refreshed: Remembered::default(),
+            windows: Mutex::default(),
+            beliefs: Beliefs::default(),
             config,
         }
     }
@@ -107,6 +173,46 @@ impl Context {
         Ok(self.credentials.put(tenant, credentials, now))
     }
 
+    /// The tenant's own template of this name, believed for a minute, as that there is none.
+    pub async fn template(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<Option<Arc<NamedTemplate>>, ContextError> {
+        let key = template_key(name);
+        let known = self.beliefs.templates.get(tenant, &key);
+        if let Some((since, template)) = known
+            && now.duration_since(since) < MEMORY
+        {
+            return Ok(template);
+        }
+        let template = templates::get_many(self.table().await?, tenant, &[name]).await?.remove(&key).map(Arc::new);
+        self.beliefs.templates.set(tenant, &key, (now, template.clone()));
+        Ok(template)
+    }
+
+    /// Where the tenant's messages go.
+    pub async fn account(&self, tenant: &TenantId, now: Timestamp) -> Result<Account, ContextError> {
+        if self.unconnected.get(tenant, now).is_some() {
+            return Ok(Account::Simulated);
+        }
+        match self.credentials(tenant, now).await {
+            Ok(credentials) => Ok(Account::Twilio(credentials)),
+            Err(ContextError::Secrets(SecretsError::Missing(_))) => {
+                self.unconnected.put(tenant, (), now);
+                Ok(Account::Simulated)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The requests that one Twilio account has under way from this process.
+    pub fn window(&self, account_sid: &str) -> Arc<Window> {
+        let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
+        windows.entry(account_sid.to_string()).or_default().clone()
+    }
+
     /// As [`Context::forget`], but once a minute at most: anybody can send a badly signed request.
     pub fn refresh(&self, tenant: &TenantId, now: Timestamp) -> bool {
         if self.refreshed.get(tenant, now).is_some() {
@@ -121,6 +227,7 @@ impl Context {
     pub fn forget(&self, tenant: &TenantId) {
         self.settings.forget(tenant);
         self.credentials.forget(tenant);
+        self.unconnected.forget(tenant);
     }
 }
 

@@ -39,7 +39,7 @@ pub fn message(tenant: &TenantId, message: &Message) {
         status = message.status.word(),
         kind = message.kind.word(),
         subject = format!("{}{offset}", message.subject),
-        contact = message.contact,
+        contact = message.contact.as_deref().unwrap_or_default(),
         channel = message.channel.map_or("", Channel::word),
         to = message.to.as_ref().map(|to| format!("{to:?}")).unwrap_or_default(),
         why,

@@ -18,7 +18,7 @@ use shared::domain::lesson::{Lesson, LessonStatus, Students};
 use shared::domain::phone::PhoneNumber;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::schedule;
-use shared::store::{lessons, messages};
+use shared::store::{due, lessons};
 use shared::usecases::save_school::{School, save_school};
 
 const CONTACTS: usize = 10_000;
@@ -161,7 +161,7 @@ async fn main() {
     let sending = stand_in.table_requests();
 
     assert_eq!(stand_in.ask("accepted"), CONTACTS.to_string(), "each reminder was accepted once");
-    assert_eq!(messages::next_due(cx.table().await.unwrap(), &tenant).await.unwrap(), None);
+    assert_eq!(due::next_due(cx.table().await.unwrap(), &tenant).await.unwrap(), None);
     stand_in.process.kill().unwrap();
     stand_in.process.wait().unwrap();
     let each = |total: Duration| total.as_secs_f64() * 1000.0 / CONTACTS as f64;

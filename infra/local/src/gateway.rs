@@ -19,6 +19,8 @@ use crate::tokens::{self, TokenKey};
 
 /// API Gateway's own limit of a request, in bytes.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
+/// The one route without the authorizer.
+const OPEN_PATH: &str = "/v1/openapi.json";
 
 /// The function URL in front of `function`: open to everybody, as Twilio needs it.
 pub fn function_url(function: Router, clock: Clock) -> Router {
@@ -38,6 +40,9 @@ pub fn http_api(function: Router, key: Arc<TokenKey>, clock: Clock) -> Router {
         let (function, key, now) = (function.clone(), key.clone(), clock.now());
         async move {
             let (parts, body) = request.into_parts();
+            if parts.uri.path() == OPEN_PATH {
+                return invoke(function, event(&parts.method, OPEN_PATH, None, &parts.headers, &Bytes::new(), None, now)).await;
+            }
             let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let claims = token.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| tokens::verify(&key, token, now));
             let Some(claims) = claims else {
@@ -81,7 +86,7 @@ pub fn event(
         "domainName": "localhost",
         "domainPrefix": "local",
         "http": { "method": method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "" },
-        "requestId": "local",
+        "requestId": request_id(),
         "routeKey": "$default",
         "stage": "$default",
         "time": now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string(),
@@ -100,6 +105,15 @@ pub fn event(
         "body": text,
         "isBase64Encoded": encoded,
     })
+}
+
+/// An id that no other request has, as API Gateway gives one.
+fn request_id() -> String {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0; 12];
+    // Without randomness there would be no TLS either.
+    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Hands an event to a function as its Lambda runtime would.

@@ -28,6 +28,8 @@ enum Command {
     Simulate(Simulate),
     /// Print a token for the local API.
     Token(Token),
+    /// Print the API's description, as shared/src/api/openapi.json holds it.
+    Openapi,
 }
 
 #[derive(Args)]
@@ -82,6 +84,10 @@ async fn main() -> ExitCode {
         Command::Serve(Serve { memory, state, data }) => Box::pin(commands::serve::serve((!memory).then_some(state), data)).await,
         Command::Simulate(Simulate { data, from, length, json, state }) => {
             Box::pin(commands::simulate::simulate(&data, from, length, json.as_deref(), state)).await
+        }
+        Command::Openapi => {
+            print!("{}", shared::api::openapi::document());
+            Ok(())
         }
         Command::Token(Token { tenant, role, state }) => commands::token::token(&state, &tenant, &role).await,
     };

@@ -10,7 +10,7 @@ use shared::domain::channel::Channel;
 use shared::domain::contact::Contact;
 use shared::domain::message::{Happened, Message, Reason, Status};
 use shared::domain::money::{Micros, Money};
-use shared::domain::policy;
+use shared::domain::policy::{self, Question};
 use shared::domain::reminder::{HORIZON, Kind};
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{keys, messages};
@@ -99,7 +99,7 @@ fn add_lines(lines: &mut Vec<Line>, message: Message, settings: &Settings, conta
     let line = Line {
         kind: message.kind,
         subject: message.subject,
-        contact: message.contact,
+        contact: message.contact.unwrap_or_default(),
         offset: message.offset.map(|offset| offset.to_string()),
         channel: message.channel,
         outcome: message.status,
@@ -112,7 +112,17 @@ fn add_lines(lines: &mut Vec<Line>, message: Message, settings: &Settings, conta
     };
     let undecided = matches!(message.status, Status::Scheduled | Status::Canceled) && line.channel.is_none();
     let chosen = contacts.get(&line.contact).filter(|_| undecided);
-    match chosen.map(|contact| policy::channels(settings, contact, line.kind)) {
+    let asked = |contact| Question {
+        settings,
+        contact,
+        kind: line.kind,
+        category: line.kind.category(),
+        asked: &[],
+        only: None,
+        at_any_hour: false,
+        deadline: None,
+    };
+    match chosen.map(|contact| policy::channels(&asked(contact))) {
         Some(Ok(channels)) => {
             lines.extend(channels.into_iter().map(|(channel, _)| Line { channel: Some(channel), ..line.clone() }));
         }

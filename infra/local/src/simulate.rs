@@ -9,7 +9,7 @@ use shared::context::ContextError;
 use shared::domain::tenant::TenantId;
 use shared::files::TimedEvent;
 use shared::schedule::{self, EventFailure};
-use shared::store::messages;
+use shared::store::due;
 use shared::usecases::save_school::save_school;
 use tokio::task::JoinSet;
 
@@ -117,7 +117,7 @@ pub async fn run(
 }
 
 async fn next_due(host: &Host, tenant: &TenantId) -> Result<Option<Timestamp>, ContextError> {
-    Ok(messages::next_due(host.cx.table().await?, tenant).await?)
+    Ok(due::next_due(host.cx.table().await?, tenant).await?)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,6 @@
 //! `GET /messages`, `GET /messages/{id}`: what was sent, what waits, and why what was not.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,20 +9,25 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::arrival::Arrival;
+use super::openapi::Refusals;
 use super::problem::Problem;
 use crate::context::Context;
 use crate::domain::channel::Channel;
+use crate::domain::contact::Category;
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::{Kind, Offset};
 use crate::store::keys;
 use crate::store::messages::{self, LogEntry};
+use crate::twilio::error_codes;
 
 /// What `GET /messages` filters by. Without `from`: the last 24 hours; without `to`: the next 48.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Filter {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
@@ -35,7 +41,7 @@ pub struct Filter {
 }
 
 /// A page, and the way to the next.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Page {
     items: Vec<MessageView>,
@@ -43,18 +49,21 @@ pub struct Page {
 }
 
 /// A message as callers see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageView {
+    #[schema(value_type = String)]
     id: MessageId,
     #[serde(rename = "type")]
     kind: Kind,
     /// The lesson's or payment's id.
-    subject: String,
-    contact: String,
+    subject: Option<String>,
+    contact: Option<String>,
+    #[schema(value_type = Option<String>)]
     offset: Option<Offset>,
     channel: Option<Channel>,
     /// Pending, Sent, Delivered, Failed or Skipped (S0-77..80).
+    #[schema(value_type = String)]
     state: &'static str,
     status: Status,
     reason: Option<Reason>,
@@ -62,16 +71,45 @@ pub struct MessageView {
     decided_at: Option<Timestamp>,
     to: Option<String>,
     body: Option<String>,
+    /// What it is billed as: SMS segments, MMS or WhatsApp messages, minutes of a call.
     segments: Option<u32>,
+    #[schema(value_type = Option<String>)]
     cost: Option<Micros>,
     sid: Option<String>,
+    /// How long a call lasted, in seconds.
+    duration: Option<u32>,
     error_code: Option<u32>,
+    /// What Twilio's code means, and what can be done about it.
+    error: Option<TwilioError>,
+    category: Category,
+    media_urls: Vec<String>,
+    template: Option<String>,
+    reference: Option<String>,
+    /// What it belongs to at the caller's: `customerId`, `orderId`, `reservationId`.
+    links: BTreeMap<String, String>,
+    sent_by: Option<String>,
+    /// Nothing left this system: no Twilio account is connected.
+    simulated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<StepView>>,
 }
 
+/// One of Twilio's codes, in words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TwilioError {
+    code: u32,
+    #[schema(value_type = String)]
+    title: &'static str,
+    /// `permanent_recipient`, `opt_out`, `retry_later`, …
+    #[schema(value_type = String)]
+    class: &'static str,
+    /// What the operator can do.
+    #[schema(value_type = String)]
+    advice: &'static str,
+}
+
 /// A line of a message's story.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct StepView {
     at: Timestamp,
     step: String,
@@ -83,6 +121,11 @@ const LARGEST_LIMIT: u32 = 200;
 /// The longest span of one listing.
 const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
+/// What was sent, what waits, and why what was not.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/messages", tag = "messages",
+    params(("tenant" = String, Path), Filter), responses((status = 200, body = Page), Refusals)
+)]
 pub async fn list(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
@@ -123,6 +166,11 @@ pub async fn list(
     Ok(Json(Page { items: items.into_iter().map(view).collect(), next_cursor }))
 }
 
+/// One message, with its story.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/messages/{id}", tag = "messages",
+    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, body = MessageView), Refusals)
+)]
 pub async fn get(
     State(cx): State<Arc<Context>>,
     caller: Caller,
@@ -142,15 +190,25 @@ impl Filter {
         self.status.is_none_or(|status| status == message.status)
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
             && self.kind.is_none_or(|kind| kind == message.kind)
-            && self.contact.as_ref().is_none_or(|contact| *contact == message.contact)
+            && self.contact.as_ref().is_none_or(|contact| Some(contact) == message.contact.as_ref())
     }
 }
 
 fn view(message: Message) -> MessageView {
+    let category = message.category();
+    let error = message.error_code.map(|code| {
+        let meaning = error_codes::meaning(code);
+        TwilioError { code, title: meaning.title, class: meaning.class.word(), advice: meaning.advice }
+    });
+    let direct = message.direct.map(|direct| *direct);
+    let (media_urls, template, reference, links, sent_by) = match direct {
+        Some(direct) => (direct.media_urls, direct.template, direct.reference, direct.links, direct.sent_by),
+        None => (Vec::new(), None, None, BTreeMap::new(), None),
+    };
     MessageView {
         id: message.id,
         kind: message.kind,
-        subject: message.subject,
+        subject: Some(message.subject).filter(|subject| !subject.is_empty()),
         contact: message.contact,
         offset: message.offset,
         channel: message.channel,
@@ -164,7 +222,16 @@ fn view(message: Message) -> MessageView {
         segments: message.segments,
         cost: message.cost,
         sid: message.sid,
+        duration: message.duration,
         error_code: message.error_code,
+        error,
+        category,
+        media_urls,
+        template,
+        reference,
+        links,
+        sent_by,
+        simulated: message.simulated,
         timeline: None,
     }
 }

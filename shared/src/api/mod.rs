@@ -2,10 +2,16 @@
 
 mod access;
 mod arrival;
+mod bulk;
 mod messages;
+pub mod openapi;
+mod preview;
 mod problem;
+mod request;
+mod send;
 mod settings;
 mod webhook;
+mod wishes;
 
 use std::sync::Arc;
 
@@ -15,9 +21,20 @@ use axum::routing::{get, post};
 use crate::context::Context;
 use problem::Problem;
 
-/// `sendMessage`: its routes come with the use cases behind them.
+/// `sendMessage`: everything that is posted to be sent, and previews of it.
 pub fn send_message(cx: Arc<Context>) -> Router {
-    routes(Router::new(), cx)
+    let tenant = Router::new()
+        .route("/messages", post(send::message))
+        .route("/messages/bulk", post(bulk::messages))
+        .route("/messages/bulk/{id}/send", post(bulk::release))
+        .route("/messages/preview", post(preview::preview))
+        .route("/messages/explain", post(preview::explain))
+        .route("/messages/test", post(send::test))
+        .route("/messages/{id}/cancel", post(send::cancel))
+        .route("/notifications", post(send::notification))
+        .route("/calls", post(send::call))
+        .route("/calls/bulk", post(bulk::calls));
+    routes(Router::new().nest("/v1/tenants/{tenant}", tenant), cx)
 }
 
 /// `manageTenant`.
@@ -26,13 +43,14 @@ pub fn manage_tenant(cx: Arc<Context>) -> Router {
         .route("/settings", get(settings::get))
         .route("/messages", get(messages::list))
         .route("/messages/{id}", get(messages::get));
-    routes(Router::new().nest("/v1/tenants/{tenant}", tenant), cx)
+    routes(Router::new().nest("/v1/tenants/{tenant}", tenant).route("/v1/openapi.json", get(openapi::get)), cx)
 }
 
 /// `twilioWebhook`.
 pub fn twilio_webhook(cx: Arc<Context>) -> Router {
     let webhooks = Router::new()
         .route("/twilio/{tenant}/status", post(webhook::status))
+        .route("/twilio/{tenant}/voice/status", post(webhook::voice_status))
         .route("/twilio/{tenant}/inbound", post(webhook::inbound));
     routes(webhooks, cx)
 }

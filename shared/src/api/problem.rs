@@ -1,21 +1,34 @@
 //! Errors as RFC 9457 `application/problem+json`, each with a stable `code`.
 
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::context::ContextError;
+use crate::domain::compose::FieldError;
 use crate::store::StoreError;
 use crate::telemetry::Chain;
+use crate::usecases::send_message::SendError;
 
 /// A refusal, as it goes over the wire.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     #[serde(serialize_with = "as_number")]
+    #[schema(value_type = u16)]
     status: StatusCode,
+    /// Stable; for programs.
+    #[schema(value_type = String)]
     code: &'static str,
+    #[schema(value_type = String)]
     title: &'static str,
+    /// For people.
     detail: String,
+    /// Every field, and row of a list, that cannot be right.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<FieldError>,
+    #[serde(skip)]
+    retry_after: Option<SignedDuration>,
 }
 
 fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
@@ -24,7 +37,7 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, title, detail: detail.into() }
+        Self { status, code, title, detail: detail.into(), errors: Vec::new(), retry_after: None }
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -43,15 +56,49 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
     }
 
+    pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, code, "Conflict", detail)
+    }
+
+    pub fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "Too large", detail)
+    }
+
+    /// Over the tenant's limit of requests; there is room again at `at`.
+    pub fn too_many_requests(at: Timestamp, now: Timestamp) -> Self {
+        let detail = "more requests than this tenant may make; come back after the seconds of Retry-After";
+        let retry_after = Some(at.duration_since(now).max(SignedDuration::from_secs(1)));
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail) }
+    }
+
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", detail)
+    }
+
+    /// Names everything that is wrong.
+    pub fn fields(errors: Vec<FieldError>) -> Self {
+        let detail = match errors.as_slice() {
+            [error] => format!("{}: {}", error.field, error.reason),
+            errors => format!("{} things cannot be right: see errors", errors.len()),
+        };
+        Self { errors, ..Self::invalid(detail) }
+    }
+
+    pub fn field(field: impl Into<String>, code: &str, reason: impl ToString) -> Self {
+        Self::fields(vec![FieldError::new(field, code, reason)])
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_string(&self).unwrap_or_default();
-        (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(wait) = self.retry_after {
+            // Whole seconds, never too few.
+            let secs = wait.as_secs() + i64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(secs));
+        }
+        response
     }
 }
 
@@ -72,5 +119,16 @@ impl From<ContextError> for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         ContextError::from(error).into()
+    }
+}
+
+impl From<SendError> for Problem {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Invalid(errors) => Self::fields(errors),
+            SendError::KeyTaken => Self::conflict("key_taken", "this Idempotency-Key stands for another request; take a new one"),
+            SendError::TooLarge => Self::too_large("more than one request may carry; send it in parts, or as a campaign"),
+            SendError::Context(error) => error.into(),
+        }
     }
 }

@@ -7,10 +7,16 @@ use axum::extract::State;
 
 use super::access::Caller;
 use super::arrival::Arrival;
+use super::openapi::Refusals;
 use super::problem::Problem;
 use crate::context::Context;
 use crate::domain::tenant::Settings;
 
+/// The tenant's settings.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/settings", tag = "tenant",
+    params(("tenant" = String, Path)), responses((status = 200, body = Object), Refusals)
+)]
 pub async fn get(State(cx): State<Arc<Context>>, Arrival(now): Arrival, caller: Caller) -> Result<Json<Settings>, Problem> {
     caller.require_admin()?;
     let settings = cx.settings(&caller.tenant, now).await?;

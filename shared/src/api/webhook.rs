@@ -14,7 +14,7 @@ use crate::context::{Context, ContextError};
 use crate::domain::message::MessageId;
 use crate::domain::tenant::TenantId;
 use crate::secrets::SecretsError;
-use crate::twilio::client::is_message_sid;
+use crate::twilio::client::is_sid;
 use crate::twilio::credentials::Credentials;
 use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Algorithm};
@@ -31,9 +31,36 @@ pub async fn status(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    let id = query(&uri, "message").and_then(|id| MessageId::parse(&id));
-    let sid = form.get("MessageSid").or(form.get("SmsSid")).filter(|sid| is_message_sid(sid));
-    let word = form.get("MessageStatus").or(form.get("SmsStatus"));
+    reported(&cx, &tenant, &uri, &form, &["MessageSid", "SmsSid"], &["MessageStatus", "SmsStatus"], now).await
+}
+
+/// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got.
+pub async fn voice_status(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    Path(tenant): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<StatusCode, Problem> {
+    let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+    reported(&cx, &tenant, &uri, &form, &["CallSid"], &["CallStatus"], now).await
+}
+
+/// Records what a status callback says, whose SID and word stand in the first of these fields that it has.
+async fn reported(
+    cx: &Context,
+    tenant: &TenantId,
+    uri: &Uri,
+    form: &Form,
+    sids: &[&str],
+    words: &[&str],
+    now: Timestamp,
+) -> Result<StatusCode, Problem> {
+    let first = |names: &[&str]| names.iter().find_map(|name| form.get(name));
+    let id = query(uri, "message").and_then(|id| MessageId::parse(&id));
+    let sid = first(sids).filter(|sid| is_sid(sid));
+    let word = first(words);
     let (Some(message), Some(sid), Some(word)) = (id, sid, word) else {
         // Twilio signed it, so repeating it would not make it complete.
         tracing::warn!(%tenant, "a status callback without message, SID or status was ignored");
@@ -45,8 +72,9 @@ pub async fn status(
         status: word.to_string(),
         error_code: form.get("ErrorCode").and_then(|code| code.parse().ok()),
         to: form.get("To").map(str::to_string),
+        duration: form.get("CallDuration").and_then(|secs| secs.parse().ok()),
     };
-    record_status(&cx, &tenant, &callback, now).await?;
+    record_status(cx, tenant, &callback, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -5,20 +5,27 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The medium a message travels by. Declared in the order in which messages of one instant go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Channel {
     Sms,
+    /// A text with pictures or other media.
+    Mms,
     Whatsapp,
+    /// A call.
+    Voice,
 }
 
 impl Channel {
-    pub const ALL: [Channel; 2] = [Channel::Sms, Channel::Whatsapp];
+    /// Those that a contact or a type of message chooses among.
+    pub const BY_CHOICE: [Channel; 2] = [Channel::Sms, Channel::Whatsapp];
 
     pub fn word(self) -> &'static str {
         match self {
             Channel::Sms => "sms",
+            Channel::Mms => "mms",
             Channel::Whatsapp => "whatsapp",
+            Channel::Voice => "voice",
         }
     }
 }
@@ -53,7 +60,7 @@ impl ChannelPreference {
         match self {
             Self::Sms => &[Channel::Sms],
             Self::Whatsapp => &[Channel::Whatsapp],
-            Self::Both => &Channel::ALL,
+            Self::Both => &Channel::BY_CHOICE,
         }
     }
 }

@@ -47,11 +47,29 @@ impl Number {
 }
 
 impl Contact {
+    /// Somebody of whom we know nothing but a number.
+    pub fn unknown(number: PhoneNumber) -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            phone: Number::Usable(number),
+            whatsapp: Number::Absent,
+            email: None,
+            channel: None,
+            time_zone: None,
+            groups: Vec::new(),
+            quiet_hours: None,
+            opted_out: false,
+            opted_out_categories: BTreeSet::new(),
+            attributes: BTreeMap::new(),
+        }
+    }
+
     /// The number given for `channel`: WhatsApp uses `whatsapp`, else `phone`; a given but
     /// unusable `whatsapp` does not fall back (reminders.md §3.3).
     pub fn number_given(&self, channel: Channel) -> &Number {
         match (channel, &self.whatsapp) {
-            (Channel::Sms, _) | (Channel::Whatsapp, Number::Absent) => &self.phone,
+            (Channel::Sms | Channel::Mms | Channel::Voice, _) | (Channel::Whatsapp, Number::Absent) => &self.phone,
             (Channel::Whatsapp, given) => given,
         }
     }
@@ -67,8 +85,8 @@ pub fn attribute_key(name: &str) -> String {
     name.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-')).flat_map(char::to_lowercase).collect()
 }
 
-/// What a contact can opt out of on its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What a message is for, and what a contact can opt out of on its own (S3-46, S3-56).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Category {
     Lessons,
@@ -76,9 +94,17 @@ pub enum Category {
     Schedule,
     Attendance,
     Marketing,
+    Reservation,
+    Reminder,
+    Order,
+    /// One-time codes: they go at any hour, and have a reserve of the budget.
+    Authentication,
+    /// Everything else.
+    General,
 }
 
 impl Category {
+    /// A category as a school's contacts file names it: the five that a school has.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
             "lessons" => Some(Self::Lessons),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan, Zoned};
 use serde::{Deserialize, Serialize};
 
 /// An IANA time zone, looked up once in the bundled database.
@@ -37,6 +37,10 @@ impl Zone {
 
     pub fn wall(&self, at: Timestamp) -> DateTime {
         self.zone.to_datetime(at)
+    }
+
+    pub fn zoned(&self, at: Timestamp) -> Zoned {
+        at.to_zoned(self.zone.clone())
     }
 
     /// The first instant after `at` at which this zone's offset changes, if it ever does.

@@ -1,11 +1,13 @@
 //! A message and its life: planned, claimed, accepted by Twilio, delivered, or not, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::contact::Category;
 use super::money::Micros;
 use super::phone::PhoneNumber;
 use super::reminder::{Kind, Offset};
@@ -15,8 +17,8 @@ use super::tenant::TenantId;
 /// by `max`, so callbacks may come late, twice or in any order.
 ///
 /// Before Twilio has accepted, the only moves are compare-and-set on the message's revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Ours: waits for its `due_at`.
     Scheduled,
@@ -24,28 +26,43 @@ pub enum Status {
     Sending,
     Accepted,
     Queued,
+    /// Of calls, as the next two.
+    Initiated,
+    Ringing,
+    InProgress,
     Sent,
     /// Ours, an end: decided against, see the reason.
     Skipped,
     Canceled,
+    /// Of calls, as the next.
+    Busy,
+    NoAnswer,
     Undelivered,
     Failed,
+    /// Of calls: somebody, or something, took it.
+    Completed,
     Delivered,
     Read,
 }
 
 impl Status {
     /// Every status in life-cycle order.
-    pub const ALL: [Status; 11] = [
+    pub const ALL: [Status; 17] = [
         Status::Scheduled,
         Status::Sending,
         Status::Accepted,
         Status::Queued,
+        Status::Initiated,
+        Status::Ringing,
+        Status::InProgress,
         Status::Sent,
         Status::Skipped,
         Status::Canceled,
+        Status::Busy,
+        Status::NoAnswer,
         Status::Undelivered,
         Status::Failed,
+        Status::Completed,
         Status::Delivered,
         Status::Read,
     ];
@@ -62,6 +79,12 @@ impl Status {
             "failed" => Some(Self::Failed),
             "canceled" => Some(Self::Canceled),
             "read" => Some(Self::Read),
+            "initiated" => Some(Self::Initiated),
+            "ringing" => Some(Self::Ringing),
+            "in-progress" => Some(Self::InProgress),
+            "busy" => Some(Self::Busy),
+            "no-answer" => Some(Self::NoAnswer),
+            "completed" => Some(Self::Completed),
             _ => None,
         }
     }
@@ -77,11 +100,17 @@ impl Status {
             Self::Sending => "sending",
             Self::Accepted => "accepted",
             Self::Queued => "queued",
+            Self::Initiated => "initiated",
+            Self::Ringing => "ringing",
+            Self::InProgress => "in-progress",
             Self::Sent => "sent",
             Self::Skipped => "skipped",
             Self::Canceled => "canceled",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
             Self::Undelivered => "undelivered",
             Self::Failed => "failed",
+            Self::Completed => "completed",
             Self::Delivered => "delivered",
             Self::Read => "read",
         }
@@ -90,8 +119,10 @@ impl Status {
     /// Whether nothing more is expected (a `delivered` WhatsApp message may still be `read`).
     pub fn is_final(self) -> bool {
         match self {
-            Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued | Self::Sent => false,
+            Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued => false,
+            Self::Initiated | Self::Ringing | Self::InProgress | Self::Sent => false,
             Self::Skipped | Self::Canceled | Self::Undelivered | Self::Failed | Self::Delivered | Self::Read => true,
+            Self::Busy | Self::NoAnswer | Self::Completed => true,
         }
     }
 
@@ -100,8 +131,9 @@ impl Status {
         match self {
             Self::Scheduled | Self::Sending => "Pending",
             Self::Accepted | Self::Queued | Self::Sent => "Sent",
-            Self::Delivered | Self::Read => "Delivered",
-            Self::Undelivered | Self::Failed => "Failed",
+            Self::Initiated | Self::Ringing | Self::InProgress => "Sent",
+            Self::Delivered | Self::Read | Self::Completed => "Delivered",
+            Self::Undelivered | Self::Failed | Self::Busy | Self::NoAnswer => "Failed",
             Self::Skipped | Self::Canceled => "Skipped",
         }
     }
@@ -114,7 +146,7 @@ impl fmt::Display for Status {
 }
 
 /// Why a message was not sent (reminders.md §2.3, §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
     TenantDisabled,
@@ -134,6 +166,13 @@ pub enum Reason {
     NotAttending,
     /// Twilio did not take it, time after time.
     NotProcessed,
+    /// Somebody took it back.
+    OnRequest,
+    /// The contact it was for is gone.
+    ContactGone,
+    /// WhatsApp takes free text only for 24 hours after the recipient wrote (D14).
+    OutsideWindow,
+    DoNotCall,
 }
 
 impl Reason {
@@ -154,6 +193,10 @@ impl Reason {
             Self::Paid => "paid",
             Self::NotAttending => "not_attending",
             Self::NotProcessed => "not_processed",
+            Self::OnRequest => "on_request",
+            Self::ContactGone => "contact_gone",
+            Self::OutsideWindow => "outside_window",
+            Self::DoNotCall => "do_not_call",
         }
     }
 }
@@ -176,6 +219,27 @@ pub enum Facts {
         status: String,
         recorded_at: Timestamp,
     },
+    /// What it says was written by whoever asked for it: [`Message::direct`].
+    Direct,
+}
+
+const MESSAGE_PREFIX: &str = "msg_";
+
+/// 128 bits of SHA-256 over tenant and parts, each with its length, so that no two lists collide; in hex.
+pub fn derived(tenant: &TenantId, parts: &[&str]) -> String {
+    let mut input = Vec::with_capacity(128);
+    for part in std::iter::once(&tenant.as_str()).chain(parts) {
+        input.extend_from_slice(&(part.len() as u32).to_be_bytes());
+        input.extend_from_slice(part.as_bytes());
+    }
+    let digest = ring::digest::digest(&ring::digest::SHA256, &input);
+    digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether `text` is `prefix` and what [`derived`] makes.
+pub fn is_derived(text: &str, prefix: &str) -> bool {
+    let hex = text.strip_prefix(prefix);
+    hex.is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase()))
 }
 
 /// Our id of a message, derived from what it is about: the second try meets the first.
@@ -184,23 +248,13 @@ pub enum Facts {
 pub struct MessageId(String);
 
 impl MessageId {
-    /// 128 bits of SHA-256 over the parts, each with its length, so that no two lists collide.
     pub fn derive(tenant: &TenantId, parts: &[&str]) -> Self {
-        let mut input = Vec::with_capacity(128);
-        for part in std::iter::once(&tenant.as_str()).chain(parts) {
-            input.extend_from_slice(&(part.len() as u32).to_be_bytes());
-            input.extend_from_slice(part.as_bytes());
-        }
-        let digest = ring::digest::digest(&ring::digest::SHA256, &input);
-        let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self(format!("msg_{hex}"))
+        Self(format!("{MESSAGE_PREFIX}{}", derived(tenant, parts)))
     }
 
     /// An id as it comes back in a callback URL; anything else is no id of ours.
     pub fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("msg_")?;
-        let fits = hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase());
-        fits.then(|| Self(text.to_string()))
+        is_derived(text, MESSAGE_PREFIX).then(|| Self(text.to_string()))
     }
 
     pub fn as_str(&self) -> &str {
@@ -253,6 +307,66 @@ impl Step {
     }
 }
 
+/// What whoever asked for a message wants of it, beyond its text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Direct {
+    pub category: Category,
+    /// The channels it goes over; empty to let contact and tenant choose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<Channel>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+    /// An approved template of Twilio's, instead of free text (D14).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Content>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call: Option<Call>,
+    /// The template of ours that its text was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The caller's own word for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+    /// What it belongs to at the caller's: `customerId`, `orderId`, … (S3-48).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub links: BTreeMap<String, String>,
+    /// Who asked (S3-47).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sent_by: Option<String>,
+    /// Fingerprint of the request: the same key with another request is a conflict.
+    pub fingerprint: String,
+    /// Its `due_at` is a slot of its sender's clock already.
+    #[serde(default)]
+    pub has_slot: bool,
+}
+
+/// A Content template and what fills it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Content {
+    /// `HX…`.
+    pub sid: String,
+    pub variables: BTreeMap<String, String>,
+}
+
+/// How a call goes. What is said is the message's body, unless TwiML elsewhere says it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Call {
+    /// TwiML that somebody else serves (S1-78).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub twiml_url: Option<String>,
+    /// Twilio's name of a voice: `alice`, `Polly.Joanna`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<String>,
+    /// BCP 47: `en-US`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// Whether Twilio is to tell a machine from a person.
+    #[serde(default)]
+    pub detect_machine: bool,
+}
+
 /// A message as stored.
 ///
 /// A planned message has no channel: that is decided when it is due. Decided for one channel it
@@ -265,11 +379,13 @@ pub struct Message {
     pub subject: String,
     /// The lesson's or payment's version that it was planned for.
     pub version: u32,
-    /// The contact's id.
-    pub contact: String,
+    /// The contact's id; `None` for a bare number.
+    pub contact: Option<String>,
     pub offset: Option<Offset>,
     pub channel: Option<Channel>,
     pub facts: Facts,
+    #[serde(default)]
+    pub direct: Option<Box<Direct>>,
     pub status: Status,
     pub reason: Option<Reason>,
     /// When it goes, or goes again.
@@ -295,6 +411,12 @@ pub struct Message {
     pub month: Option<String>,
     /// Twilio's id, once it has accepted.
     pub sid: Option<String>,
+    /// How long a call lasted, in seconds.
+    #[serde(default)]
+    pub duration: Option<u32>,
+    /// Nothing left this system: the tenant has no Twilio account (S2-37..40).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub simulated: bool,
     pub error_code: Option<u32>,
     pub timeline: Vec<Step>,
 }
@@ -308,6 +430,7 @@ impl Message {
             Facts::Moved { to, .. } => ("moved", to.to_string()),
             Facts::Cancelled { .. } => ("cancelled", String::new()),
             Facts::Attendance { status, recorded_at, .. } => ("attendance", format!("{recorded_at} {status}")),
+            Facts::Direct => ("direct", String::new()),
         };
         let version = plan.version.to_string();
         let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, &detail];
@@ -316,10 +439,11 @@ impl Message {
             kind: plan.kind,
             subject: plan.subject.to_string(),
             version: plan.version,
-            contact: plan.contact.to_string(),
+            contact: Some(plan.contact.to_string()),
             offset: plan.offset,
             channel: None,
             facts: plan.facts,
+            direct: None,
             status: Status::Scheduled,
             reason: None,
             due_at,
@@ -334,9 +458,51 @@ impl Message {
             cost: None,
             month: None,
             sid: None,
+            duration: None,
+            simulated: false,
             error_code: None,
             timeline: vec![Step::new(now, "planned")],
         }
+    }
+
+    /// What it is for.
+    pub fn category(&self) -> Category {
+        self.direct.as_ref().map_or_else(|| self.kind.category(), |direct| direct.category)
+    }
+
+    /// Whether the frequency cap limits and counts it (reminders.md §3.6, S1-64). Schedule changes are
+    /// urgent, and what somebody writes himself is his own to judge, unless it is advertising or reminding.
+    pub fn is_capped(&self) -> bool {
+        match self.kind {
+            Kind::LessonReminder | Kind::PaymentReminder | Kind::Attendance => true,
+            Kind::ScheduleChange | Kind::Test => false,
+            Kind::Message => matches!(self.category(), Category::Marketing | Category::Reminder),
+        }
+    }
+
+    /// Whether it may go at any hour (D12).
+    pub fn is_exempt_from_quiet_hours(&self) -> bool {
+        self.kind == Kind::Test || self.category() == Category::Authentication
+    }
+
+    /// Free text over WhatsApp, which only goes to somebody who wrote within a day (D14). What a school
+    /// plans stands for its approved templates.
+    pub fn needs_window(&self) -> bool {
+        let free = self.direct.as_ref().is_some_and(|direct| direct.content.is_none());
+        free && self.channel == Some(Channel::Whatsapp)
+    }
+
+    /// Until when it was put off in the moment in which it was asked for.
+    pub fn deferred_at_once(&self) -> Option<Timestamp> {
+        let [first, second, ..] = self.timeline.as_slice() else { return None };
+        let at_once = second.step == "deferred" && second.at == first.at;
+        second.detail.as_ref().filter(|_| at_once)?.parse().ok()
+    }
+
+    /// Why it was decided against in the moment in which it was asked for.
+    pub fn refused_at_once(&self) -> Option<Reason> {
+        let [first, second, ..] = self.timeline.as_slice() else { return None };
+        self.reason.filter(|_| second.step == "skipped" && second.at == first.at)
     }
 
     /// When somebody has to look at it next, while it is not at Twilio.
@@ -356,21 +522,25 @@ impl Message {
 
     /// The order in which messages of one instant are decided (reminders.md §3): strings, null first;
     /// of two changes of one lesson, what happened first.
-    pub fn order(&self) -> (&'static str, &str, &str, Option<String>, Option<&'static str>, Happened) {
+    pub fn order(&self) -> (&'static str, &str, Option<&str>, Option<String>, Option<&'static str>, Happened) {
         let offset = self.offset.map(|offset| offset.to_string());
-        (self.kind.word(), &self.subject, &self.contact, offset, self.channel.map(Channel::word), self.happened())
+        (self.kind.word(), &self.subject, self.contact.as_deref(), offset, self.channel.map(Channel::word), self.happened())
     }
 
     /// When what it tells of happened, to put equal ones in order.
     pub fn happened(&self) -> Happened {
         let planned = self.timeline.first().map_or(self.due_at, |step| step.at);
         let fact = match self.facts {
-            Facts::Reminder | Facts::Attendance { .. } => 0,
+            Facts::Reminder | Facts::Attendance { .. } | Facts::Direct => 0,
             Facts::Moved { .. } => 1,
             Facts::Cancelled { .. } => 2,
         };
         (planned, self.version, fact)
     }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 fn is_zero(count: &u32) -> bool {

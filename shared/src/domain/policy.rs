@@ -5,9 +5,9 @@
 use jiff::Timestamp;
 
 use super::channel::Channel;
-use super::contact::{Contact, Number};
+use super::contact::{Category, Contact, Number};
 use super::local_time::{LAWFUL_QUIET_HOURS, QuietHours, Zone, first_allowed};
-use super::message::{Facts, Reason};
+use super::message::{Facts, Message, Reason};
 use super::phone::PhoneNumber;
 use super::reminder::Kind;
 use super::tenant::Settings;
@@ -18,10 +18,30 @@ pub struct Question<'a> {
     pub settings: &'a Settings,
     pub contact: &'a Contact,
     pub kind: Kind,
+    pub category: Category,
+    /// The channels that were asked for; empty to let contact and tenant choose.
+    pub asked: &'a [Channel],
     /// Decide for this channel only: the others went their own way.
     pub only: Option<Channel>,
+    /// Whether it may go at any hour (D12).
+    pub at_any_hour: bool,
     /// From this instant on the message is of no use.
     pub deadline: Option<Timestamp>,
+}
+
+impl<'a> Question<'a> {
+    pub fn about(settings: &'a Settings, contact: &'a Contact, message: &'a Message, deadline: Option<Timestamp>) -> Self {
+        Self {
+            settings,
+            contact,
+            kind: message.kind,
+            category: message.category(),
+            asked: message.direct.as_ref().map_or(&[], |direct| &direct.channels),
+            only: message.channel,
+            at_any_hour: message.is_exempt_from_quiet_hours(),
+            deadline,
+        }
+    }
 }
 
 /// What becomes of a message.
@@ -41,19 +61,22 @@ pub enum Verdict {
     Skip(Reason),
 }
 
+/// What one rule says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    pub rule: &'static str,
+    /// `None` for a rule about all channels.
+    pub channel: Option<Channel>,
+    pub verdict: Verdict,
+}
+
 /// Applies rules 1 to 4 at `now`. `is_stopped` tells of a number whether it sent STOP.
 pub fn decide(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> bool, now: Timestamp) -> Decision {
-    let Question { settings, contact, kind, .. } = *question;
-    if !settings.enabled {
-        return Decision::Skip(Reason::TenantDisabled);
+    let general = [tenant_rule(question), type_rule(question), opt_out_rule(question)];
+    if let Some(reason) = general.into_iter().find_map(|(_, reason)| reason) {
+        return Decision::Skip(reason);
     }
-    if !settings.kind(kind).enabled {
-        return Decision::Skip(Reason::TypeDisabled);
-    }
-    if contact.opted_out || contact.opted_out_categories.contains(&kind.category()) {
-        return Decision::Skip(Reason::OptedOut);
-    }
-    let channels = match channels(settings, contact, kind) {
+    let channels = match channels(question) {
         Ok(channels) => channels,
         Err(reason) => return Decision::Skip(reason),
     };
@@ -62,24 +85,78 @@ pub fn decide(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> bool
     if channels.is_empty() {
         return Decision::Skip(Reason::NoChannel);
     }
-    let free: Vec<_> = channels.into_iter().filter(|(_, number)| !is_stopped(number)).collect();
-    if free.is_empty() {
-        return Decision::Skip(Reason::OptedOut);
+    let refusal = |(channel, number): &(Channel, &PhoneNumber)| number_rule(question, *channel, number, &is_stopped);
+    let reasons: Vec<Option<Reason>> = channels.iter().map(refusal).collect();
+    if let (Some(reason), true) = (reasons[0], reasons.iter().all(Option::is_some)) {
+        return Decision::Skip(reason);
     }
-    let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
-    let verdict = |number: &PhoneNumber| when(settings, contact, number, zone, question.deadline, now);
-    Decision::Channels(free.into_iter().map(|(channel, number)| (channel, number.clone(), verdict(number))).collect())
+    let free = channels.into_iter().zip(reasons).filter(|(_, reason)| reason.is_none());
+    Decision::Channels(free.map(|((channel, number), _)| (channel, number.clone(), hours_rule(question, number, now))).collect())
+}
+
+/// What every one of rules 1 to 4 says at `now`, also those behind the first that refuses.
+pub fn explain(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> bool, now: Timestamp) -> Vec<Finding> {
+    let verdict = |reason: Option<Reason>| reason.map_or(Verdict::Send, Verdict::Skip);
+    let general = [tenant_rule(question), type_rule(question), opt_out_rule(question)];
+    let mut findings: Vec<Finding> =
+        general.into_iter().map(|(rule, reason)| Finding { rule, channel: None, verdict: verdict(reason) }).collect();
+    match channels(question) {
+        Err(reason) => findings.push(Finding { rule: "channel", channel: None, verdict: Verdict::Skip(reason) }),
+        Ok(channels) => {
+            for (channel, number) in channels {
+                let mut found = |rule, verdict| findings.push(Finding { rule, channel: Some(channel), verdict });
+                found("channel", Verdict::Send);
+                found("number", verdict(number_rule(question, channel, number, &is_stopped)));
+                found("quiet_hours", hours_rule(question, number, now));
+            }
+        }
+    }
+    findings
+}
+
+/// A test goes out though nothing else does yet: it is how one finds out (S0-99).
+fn tenant_rule(question: &Question<'_>) -> (&'static str, Option<Reason>) {
+    let off = !question.settings.enabled && question.kind != Kind::Test;
+    ("tenant", off.then_some(Reason::TenantDisabled))
+}
+
+fn type_rule(question: &Question<'_>) -> (&'static str, Option<Reason>) {
+    let off = question.settings.kind(question.kind).is_some_and(|settings| !settings.enabled);
+    ("type", off.then_some(Reason::TypeDisabled))
+}
+
+fn opt_out_rule(question: &Question<'_>) -> (&'static str, Option<Reason>) {
+    let Question { contact, category, .. } = question;
+    let out = contact.opted_out || contact.opted_out_categories.contains(category);
+    ("opt_out", out.then_some(Reason::OptedOut))
+}
+
+fn number_rule(
+    question: &Question<'_>,
+    channel: Channel,
+    number: &PhoneNumber,
+    is_stopped: impl Fn(&PhoneNumber) -> bool,
+) -> Option<Reason> {
+    if is_stopped(number) {
+        return Some(Reason::OptedOut);
+    }
+    (channel == Channel::Voice && question.settings.is_do_not_call(number)).then_some(Reason::DoNotCall)
 }
 
 /// The channels that rule 3 chooses, in order, with the number each reaches.
 ///
 /// # Errors
 /// The reason when it chooses none.
-pub fn channels<'a>(settings: &Settings, contact: &'a Contact, kind: Kind) -> Result<Vec<(Channel, &'a PhoneNumber)>, Reason> {
-    let of_type = settings.kind(kind).channels.as_slice();
-    let wanted = contact.channel.map_or(of_type, |preference| preference.channels());
-    let with_sender =
-        || Channel::ALL.into_iter().filter(|channel| wanted.contains(channel) && settings.sender(*channel).is_some());
+pub fn channels<'a>(question: &Question<'a>) -> Result<Vec<(Channel, &'a PhoneNumber)>, Reason> {
+    let Question { settings, contact, .. } = *question;
+    let of_type = settings.kind(question.kind).map_or(&[Channel::Sms][..], |settings| settings.channels.as_slice());
+    let chosen = contact.channel.map_or(of_type, |preference| preference.channels());
+    let wanted: Vec<Channel> = if question.asked.is_empty() {
+        Channel::BY_CHOICE.into_iter().filter(|channel| chosen.contains(channel)).collect()
+    } else {
+        question.asked.to_vec()
+    };
+    let with_sender = || wanted.iter().copied().filter(|channel| settings.sender(*channel).is_some());
     let usable: Vec<_> = with_sender().filter_map(|channel| Some((channel, contact.number(channel)?))).collect();
     if !usable.is_empty() {
         return Ok(usable);
@@ -89,17 +166,12 @@ pub fn channels<'a>(settings: &Settings, contact: &'a Contact, kind: Kind) -> Re
 }
 
 /// Rule 4: now, at the first allowed instant, or never.
-fn when(
-    settings: &Settings,
-    contact: &Contact,
-    number: &PhoneNumber,
-    zone: &Zone,
-    deadline: Option<Timestamp>,
-    now: Timestamp,
-) -> Verdict {
-    let law = number.is_north_american().then_some(LAWFUL_QUIET_HOURS);
-    let windows: Vec<QuietHours> = [settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().collect();
-    match first_allowed(&windows, zone, now) {
+fn hours_rule(question: &Question<'_>, number: &PhoneNumber, now: Timestamp) -> Verdict {
+    let Question { settings, contact, deadline, .. } = *question;
+    let zone = zone(settings, contact);
+    let allowed =
+        if question.at_any_hour { Some(now) } else { first_allowed(&quiet_hours(settings, contact, number), zone, now) };
+    match allowed {
         Some(at) if deadline.is_some_and(|deadline| deadline <= at) => Verdict::Skip(Reason::TooLate),
         Some(at) if at > now => Verdict::Defer(at),
         Some(_) => Verdict::Send,
@@ -107,12 +179,23 @@ fn when(
     }
 }
 
+/// The recipient's zone.
+pub fn zone<'a>(settings: &'a Settings, contact: &'a Contact) -> &'a Zone {
+    contact.time_zone.as_ref().unwrap_or(&settings.time_zone)
+}
+
+/// The tenant's, the contact's and the law's.
+fn quiet_hours(settings: &Settings, contact: &Contact, number: &PhoneNumber) -> Vec<QuietHours> {
+    let law = number.is_north_american().then_some(LAWFUL_QUIET_HOURS);
+    [settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().collect()
+}
+
 /// The instant from which a message is of no use: `None` for what never comes too late.
 pub fn deadline(facts: &Facts, topic: Topic<'_>, tenant_zone: &Zone) -> Option<Timestamp> {
     match (facts, topic) {
         (Facts::Moved { from, to }, _) => Some(*from.max(to)),
         (Facts::Cancelled { start }, _) => Some(*start),
-        (Facts::Attendance { .. }, _) => None,
+        (Facts::Attendance { .. } | Facts::Direct, _) => None,
         (Facts::Reminder, Topic::Lesson(lesson)) => Some(lesson.starts_at),
         (Facts::Reminder, Topic::Payment(payment)) => {
             let day_after = payment.due_date.tomorrow().unwrap_or(payment.due_date);

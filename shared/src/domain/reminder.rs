@@ -12,13 +12,17 @@ use super::local_time::{self, Clock, Zone};
 use super::payment::{Payment, PaymentStatus};
 
 /// What a message is about. The words are the API's; they also order messages of one instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     LessonReminder,
     PaymentReminder,
     ScheduleChange,
     Attendance,
+    /// What somebody wrote and asked to be sent.
+    Message,
+    /// Somebody tries whether messages arrive (S0-29..32).
+    Test,
 }
 
 impl Kind {
@@ -28,6 +32,8 @@ impl Kind {
             Kind::PaymentReminder => "payment_reminder",
             Kind::ScheduleChange => "schedule_change",
             Kind::Attendance => "attendance",
+            Kind::Message => "message",
+            Kind::Test => "test",
         }
     }
 
@@ -37,12 +43,8 @@ impl Kind {
             Kind::PaymentReminder => Category::Payments,
             Kind::ScheduleChange => Category::Schedule,
             Kind::Attendance => Category::Attendance,
+            Kind::Message | Kind::Test => Category::General,
         }
-    }
-
-    /// Schedule changes are urgent: the frequency cap neither limits nor counts them (reminders.md §3.6).
-    pub fn is_capped(self) -> bool {
-        self != Kind::ScheduleChange
     }
 }
 

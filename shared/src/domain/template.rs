@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::contact::Category;
+
 /// A parsed template. JSON holds its source text.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -16,6 +18,23 @@ pub struct Template {
 enum Piece {
     Text(String),
     Variable { name: String, default: Option<String> },
+}
+
+/// A template that messages are made from, by its name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamedTemplate {
+    pub name: String,
+    pub category: Category,
+    pub text: Template,
+    /// An inactive template cannot be used.
+    pub active: bool,
+    /// The approved template of Twilio's that says the same over WhatsApp (D14).
+    #[serde(default)]
+    pub content_sid: Option<String>,
+    /// Which variables fill its `{{1}}`, `{{2}}`, …
+    #[serde(default)]
+    pub content_variables: Vec<String>,
 }
 
 /// A template that cannot be read.
@@ -76,6 +95,15 @@ impl Template {
             }
         }
         Ok(body)
+    }
+
+    /// The variables that [`Template::render`] would not find, each once.
+    pub fn missing<'a>(&self, value: impl Fn(&str) -> Option<std::borrow::Cow<'a, str>>) -> Vec<&str> {
+        let needs = |name: &str| {
+            self.pieces.iter().any(|piece| matches!(piece, Piece::Variable { name: known, default: None } if known == name))
+        };
+        let variables = self.variables();
+        variables.into_iter().filter(|name| needs(name) && value(name).is_none_or(|value| value.is_empty())).collect()
     }
 
     /// The variables in order of appearance, each once.

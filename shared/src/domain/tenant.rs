@@ -1,13 +1,17 @@
 //! A tenant and its settings: the same JSON in `tenant.json`, in `PUT /settings` and in the table.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use super::channel::Channel;
+use super::contact::Category;
 use super::local_time::{Clock, QuietHours, Zone};
+use super::message::Message;
 use super::money::{Currency, Micros};
-use super::phone::{Region, Strictness};
+use super::phone::{PhoneNumber, Region, Strictness};
+use super::price_list::{self, Rates};
 use super::reminder::{Kind, Offset};
 use super::template::Template;
 
@@ -74,47 +78,114 @@ pub struct Settings {
     pub payment_time: Clock,
     #[serde(default)]
     pub types: Types,
+    #[serde(default)]
     pub prices: Prices,
+    #[serde(default)]
+    pub pacing: Pacing,
+    /// Calls of the API in a minute, beyond which it answers 429 (S1-90).
+    #[serde(default = "default_requests_per_minute")]
+    pub requests_per_minute: u32,
+    /// After so many attempts that Twilio did not process, a message fails (S3-63).
+    #[serde(default = "default_max_attempts")]
+    pub max_attempts: u32,
+    /// Numbers that are never called (S1-58, S1-68).
+    #[serde(default)]
+    pub do_not_call: Vec<String>,
 }
 
 impl Settings {
-    pub fn kind(&self, kind: Kind) -> &TypeSettings {
+    /// How a type of message is sent; `None` for what somebody writes, which has no type.
+    pub fn kind(&self, kind: Kind) -> Option<&TypeSettings> {
         match kind {
-            Kind::LessonReminder => &self.types.lesson_reminder,
-            Kind::PaymentReminder => &self.types.payment_reminder,
-            Kind::ScheduleChange => &self.types.schedule_change,
-            Kind::Attendance => &self.types.attendance,
+            Kind::LessonReminder => Some(&self.types.lesson_reminder),
+            Kind::PaymentReminder => Some(&self.types.payment_reminder),
+            Kind::ScheduleChange => Some(&self.types.schedule_change),
+            Kind::Attendance => Some(&self.types.attendance),
+            Kind::Message | Kind::Test => None,
         }
     }
 
     /// When reminders of `kind` go; none for the immediate kinds, whatever was configured (S0-48, S0-49).
     pub fn offsets(&self, kind: Kind) -> &[Offset] {
-        let configured = self.kind(kind).offsets.as_deref();
+        let configured = self.kind(kind).and_then(|settings| settings.offsets.as_deref());
         match kind {
             Kind::LessonReminder => configured.unwrap_or(&DEFAULT_LESSON_OFFSETS),
             Kind::PaymentReminder => configured.unwrap_or(&DEFAULT_PAYMENT_OFFSETS),
-            Kind::ScheduleChange | Kind::Attendance => &[],
+            Kind::ScheduleChange | Kind::Attendance | Kind::Message | Kind::Test => &[],
         }
     }
 
+    /// What `channel` sends from. Calls need a number: a messaging service cannot call.
     pub fn sender(&self, channel: Channel) -> Option<&str> {
         match channel {
-            Channel::Sms => self.senders.sms.as_deref(),
+            Channel::Sms | Channel::Mms => self.senders.sms.as_deref(),
             Channel::Whatsapp => self.senders.whatsapp.as_deref(),
+            Channel::Voice => {
+                let number = self.senders.sms.as_deref().filter(|sender| sender.starts_with('+'));
+                self.senders.voice.as_deref().or(number)
+            }
         }
     }
 
-    /// What one billed unit costs: an SMS segment, or a WhatsApp message.
-    pub fn price(&self, channel: Channel) -> Micros {
+    /// What one billed unit to `to` costs: an SMS segment, an MMS or WhatsApp message, a begun minute of a call.
+    ///
+    /// The tenant's price for the longest prefix of the number, else its price for the channel, else
+    /// the built-in list's.
+    pub fn price(&self, channel: Channel, to: &PhoneNumber) -> Micros {
+        let by_prefix = price_list::longest_prefix(&self.prices.by_prefix, to.e164()).and_then(|own| own.of(channel));
+        by_prefix.or_else(|| self.prices.every_country.of(channel)).unwrap_or_else(|| self.listed_price(channel, to))
+    }
+
+    fn listed_price(&self, channel: Channel, to: &PhoneNumber) -> Micros {
+        let Rates { sms, mms, whatsapp, voice } = price_list::rates(to.e164());
         match channel {
-            Channel::Sms => self.prices.sms,
-            Channel::Whatsapp => self.prices.whatsapp,
+            Channel::Sms if self.sender(channel).is_some_and(price_list::is_toll_free) => {
+                sms.max(price_list::TOLL_FREE_SENDER_SMS)
+            }
+            Channel::Sms => sms,
+            Channel::Mms => mms,
+            Channel::Whatsapp => whatsapp,
+            Channel::Voice => voice,
         }
     }
 
-    /// Whether messages of `kind` are counted and limited by a frequency cap.
-    pub fn counts_towards_cap(&self, kind: Kind) -> bool {
-        self.frequency_cap.is_some() && kind.is_capped()
+    /// What may be spent on messages of `category` in a month: all but the reserve for authentication codes.
+    pub fn limit(&self, category: Category) -> Option<Micros> {
+        let limit = self.budget.monthly_limit?;
+        match category {
+            Category::Authentication => Some(limit),
+            _ => Some(Micros((limit.0 - self.budget.authentication_reserve.0).max(0))),
+        }
+    }
+
+    /// How many billed units a second the sender of `channel` takes (S1-75, S1-76).
+    pub fn units_per_second(&self, channel: Channel) -> u32 {
+        let own = match channel {
+            Channel::Sms => self.pacing.sms,
+            Channel::Mms => self.pacing.mms,
+            Channel::Whatsapp => self.pacing.whatsapp,
+            Channel::Voice => self.pacing.voice,
+        };
+        let usual = match channel {
+            // Twilio's rates by kind of sender; a messaging service has at least one long code.
+            Channel::Sms if self.sender(channel).is_some_and(price_list::is_toll_free) => 3,
+            Channel::Whatsapp => 80,
+            Channel::Sms | Channel::Mms | Channel::Voice => 1,
+        };
+        own.unwrap_or(usual).max(1)
+    }
+
+    /// Whether the tenant never calls this number.
+    pub fn is_do_not_call(&self, number: &PhoneNumber) -> bool {
+        self.do_not_call.iter().any(|listed| {
+            PhoneNumber::parse(listed, &self.default_region, Strictness::Possible)
+                .is_ok_and(|listed| listed.e164() == number.e164())
+        })
+    }
+
+    /// Whether `message` is counted and limited by a frequency cap.
+    pub fn counts_towards_cap(&self, message: &Message) -> bool {
+        self.frequency_cap.is_some() && message.is_capped()
     }
 
     pub fn strictness(&self) -> Strictness {
@@ -126,6 +197,19 @@ impl Settings {
     pub fn validate(&self) -> Result<(), String> {
         if let Some(bad) = self.offsets(Kind::PaymentReminder).iter().find(|offset| !matches!(offset, Offset::Days(_))) {
             return Err(format!("types.payment_reminder.offsets: a payment's offset is whole days (3d), not '{bad}'"));
+        }
+        let types = [Kind::LessonReminder, Kind::PaymentReminder, Kind::ScheduleChange, Kind::Attendance];
+        for kind in types {
+            let channels = self.kind(kind).map_or(&[][..], |settings| &settings.channels);
+            if let Some(bad) = channels.iter().find(|channel| !Channel::BY_CHOICE.contains(channel)) {
+                return Err(format!("types.{kind}.channels: sms and whatsapp only, not '{bad}'"));
+            }
+        }
+        if let Some(bad) = self.prices.by_prefix.keys().find(|prefix| !is_prefix(prefix)) {
+            return Err(format!("prices.byPrefix: a prefix is + and digits (+44), not '{bad}'"));
+        }
+        if let Some(bad) = self.budget.alerts.iter().find(|share| !(1..=100).contains(*share)) {
+            return Err(format!("budget.alerts: a share is 1 to 100 percent, not {bad}"));
         }
         Ok(())
     }
@@ -139,6 +223,9 @@ pub struct Senders {
     pub sms: Option<String>,
     #[serde(default)]
     pub whatsapp: Option<String>,
+    /// The sender of texts when absent.
+    #[serde(default)]
+    pub voice: Option<String>,
 }
 
 /// Money for one calendar month of the tenant's zone.
@@ -149,14 +236,64 @@ pub struct Budget {
     #[serde(default)]
     pub monthly_limit: Option<Micros>,
     pub currency: Currency,
+    /// At which shares of the limit, in percent, we say so.
+    #[serde(default = "default_alerts")]
+    pub alerts: Vec<u8>,
+    /// What of the limit only authentication codes may spend.
+    #[serde(default)]
+    pub authentication_reserve: Micros,
 }
 
-/// Prices in the budget's currency.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The tenant's own prices, in the budget's currency; the built-in list says the rest.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Prices {
-    pub sms: Micros,
-    pub whatsapp: Micros,
+    #[serde(flatten)]
+    pub every_country: OwnRates,
+    /// By the beginning of the recipient's number: `+44`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub by_prefix: BTreeMap<String, OwnRates>,
+}
+
+/// Prices of one billed unit of each channel, as far as the tenant says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OwnRates {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mms: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whatsapp: Option<Micros>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub voice: Option<Micros>,
+}
+
+impl OwnRates {
+    fn of(&self, channel: Channel) -> Option<Micros> {
+        match channel {
+            Channel::Sms => self.sms,
+            Channel::Mms => self.mms,
+            Channel::Whatsapp => self.whatsapp,
+            Channel::Voice => self.voice,
+        }
+    }
+}
+
+fn is_prefix(text: &str) -> bool {
+    text.strip_prefix('+').is_some_and(|digits| (1..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// How many billed units a second each channel's sender takes; the usual rate of its kind when absent.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pacing {
+    #[serde(default)]
+    pub sms: Option<u32>,
+    #[serde(default)]
+    pub mms: Option<u32>,
+    #[serde(default)]
+    pub whatsapp: Option<u32>,
+    #[serde(default)]
+    pub voice: Option<u32>,
 }
 
 /// The four kinds of message and how each is sent (S0-25..28).
@@ -195,6 +332,18 @@ impl Default for TypeSettings {
 
 const DEFAULT_LESSON_OFFSETS: [Offset; 2] = [Offset::Hours(24), Offset::Hours(1)]; // S0-46
 const DEFAULT_PAYMENT_OFFSETS: [Offset; 2] = [Offset::Days(3), Offset::Days(1)]; // S0-47
+
+fn default_alerts() -> Vec<u8> {
+    vec![80, 100]
+}
+
+fn default_requests_per_minute() -> u32 {
+    6000
+}
+
+fn default_max_attempts() -> u32 {
+    8
+}
 
 fn yes() -> bool {
     true

@@ -23,6 +23,8 @@ static MOVED: LazyLock<Template> =
     LazyLock::new(|| known("Important: Your {subject} lesson scheduled for {original_time} has been rescheduled to {new_time}."));
 static CANCELLED: LazyLock<Template> =
     LazyLock::new(|| known("Important: Your {subject} lesson on {date} at {time} has been cancelled."));
+static TEST: LazyLock<Template> =
+    LazyLock::new(|| known("This is a test message from {tenant}. Messages to this number arrive. No answer is needed."));
 static ATTENDANCE: LazyLock<Template> = LazyLock::new(|| known("Hi {name}, attendance for {subject} on {date}: {status}."));
 
 fn known(source: &str) -> Template {
@@ -52,6 +54,11 @@ pub fn render(
     template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))
 }
 
+/// The text of a type of message, to be filled with what somebody asks for.
+pub fn of_type(settings: &Settings, kind: Kind) -> &Template {
+    template(settings, kind, &Facts::Direct)
+}
+
 /// The tenant's own text if it has one; a cancellation always keeps the default (reminders.md §4).
 fn template<'a>(settings: &'a Settings, kind: Kind, facts: &Facts) -> &'a Template {
     let default = match (kind, facts) {
@@ -60,8 +67,9 @@ fn template<'a>(settings: &'a Settings, kind: Kind, facts: &Facts) -> &'a Templa
         (Kind::PaymentReminder, _) => &PAYMENT_REMINDER,
         (Kind::ScheduleChange, _) => &MOVED,
         (Kind::Attendance, _) => &ATTENDANCE,
+        (Kind::Message | Kind::Test, _) => &TEST,
     };
-    settings.kind(kind).template.as_ref().unwrap_or(default)
+    settings.kind(kind).and_then(|settings| settings.template.as_ref()).unwrap_or(default)
 }
 
 fn value<'a>(
@@ -91,15 +99,15 @@ fn value<'a>(
         ("day", _) => day.map(|day| Cow::Owned(local_time::day_text(day, zone.wall(now).date()))),
         ("status", _) => match facts {
             Facts::Attendance { status, .. } => Some(Cow::Borrowed(status)),
-            Facts::Reminder | Facts::Moved { .. } | Facts::Cancelled { .. } => None,
+            Facts::Reminder | Facts::Moved { .. } | Facts::Cancelled { .. } | Facts::Direct => None,
         },
         ("original_time", _) => match facts {
             Facts::Moved { from, .. } => text(local_time::moment_text(zone.wall(*from))),
-            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } => None,
+            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } | Facts::Direct => None,
         },
         ("new_time", _) => match facts {
             Facts::Moved { to, .. } => text(local_time::moment_text(zone.wall(*to))),
-            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } => None,
+            Facts::Reminder | Facts::Cancelled { .. } | Facts::Attendance { .. } | Facts::Direct => None,
         },
         (other, _) => contact.attributes.get(&attribute_key(other)).map(|value| Cow::Borrowed(value.as_str())),
     }
@@ -109,7 +117,7 @@ fn start(facts: &Facts, topic: Topic<'_>) -> Option<Timestamp> {
     match (facts, topic) {
         (Facts::Moved { to, .. }, _) => Some(*to),
         (Facts::Cancelled { start } | Facts::Attendance { start, .. }, _) => Some(*start),
-        (Facts::Reminder, Topic::Lesson(lesson)) => Some(lesson.starts_at),
-        (Facts::Reminder, Topic::Payment(_)) => None,
+        (Facts::Reminder | Facts::Direct, Topic::Lesson(lesson)) => Some(lesson.starts_at),
+        (Facts::Reminder | Facts::Direct, Topic::Payment(_)) => None,
     }
 }

@@ -13,12 +13,18 @@ use super::keys;
 use super::table::{StoreError, Table, number, string};
 use super::transaction::Write;
 use crate::domain::message::MessageId;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 
 /// How far back the cap looks; exactly this long ago no longer counts (reminders.md §3.6).
 const WINDOW: SignedDuration = SignedDuration::from_hours(24);
 /// A day's set is of no use once the whole day is out of the window.
 const KEEP: SignedDuration = SignedDuration::from_hours(72);
+
+/// Whom a message counts for: the contact, or a number that nobody is known by.
+pub fn person(table: &Table, contact: Option<&str>, number: &PhoneNumber) -> String {
+    contact.map_or_else(|| format!("+{}", table.keyring().number_hash(number)), str::to_string)
+}
 
 /// How many messages each of `contacts` was sent less than 24 h before `now`.
 pub async fn counts(

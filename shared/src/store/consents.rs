@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::keys;
 use super::table::{StoreError, Table, string};
-use super::transaction::{Patience, Refused, Write, transact};
+use super::transaction::{Write, write_if};
 use crate::domain::consent::Keyword;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
@@ -30,14 +30,8 @@ pub async fn record(
     source: Source<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let mut patience = Patience::default();
-    loop {
-        match transact(table, vec![write(table, tenant, number, wish, source.clone(), now)?]).await {
-            Ok(()) | Err(Refused::Conditions(_)) => return Ok(()),
-            Err(Refused::Busy) => patience.wait().await?,
-            Err(Refused::Store(error)) => return Err(error),
-        }
-    }
+    write_if(table, write(table, tenant, number, wish, source, now)?).await?;
+    Ok(())
 }
 
 /// The write that records a wish; part of a message's own change where Twilio's refusal tells it.
@@ -71,6 +65,13 @@ pub fn write(
     let key = keys::consent(tenant, &table.keyring().number_hash(number));
     let expression = "SET stopped = :stopped, history = list_append(if_not_exists(history, :none), :step) ADD seen :seen";
     Write::update(table, &key, expression, condition, values)
+}
+
+/// Lets a message go only if `number` has not opted out.
+pub fn must_not_be_stopped(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> Result<Write, StoreError> {
+    let key = keys::consent(tenant, &table.keyring().number_hash(number));
+    let no = HashMap::from([(":no".to_string(), AttributeValue::Bool(false))]);
+    Write::check(table, &key, "attribute_not_exists(stopped) OR stopped = :no", no)
 }
 
 /// Those of `numbers` that have opted out.

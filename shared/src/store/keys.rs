@@ -6,11 +6,17 @@
 //! | Settings | `TENANT#t` | `SETTINGS` | |
 //! | Contact | `TENANT#t#CONTACTS` | id | |
 //! | Group member | `TENANT#t#GROUP#g` | contact id | |
+//! | Template | `TENANT#t` | `TEMPLATE#name` | |
 //! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | |
+//! | WhatsApp session of a number | `TENANT#t#PHONE#<keyed hash>` | `SESSION` | |
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
 //! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about (sparse, what waits): `TENANT#t#ABOUT#kind#subject` × id · due (sparse): `DUE#shard` × due |
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
+//! | Clock of a sender, or of the API's requests | `TENANT#t#PACE` | sender, `REQUESTS` | |
+//! | Batch of messages asked for at once | `TENANT#t#BATCH#id` | `BATCH` | due (sparse): as a message, until its rows exist |
+//! | Rows of a batch | `TENANT#t#BATCH#id` | `ROWS#0001` | |
+//! | Recurring message | `TENANT#t#RECURRING#id` | `RECURRING` | due: as a message |
 //! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
 //!
 //! Tenant ids hold no `#`, and at most one other part of a key is free text, at its end: keys of
@@ -65,6 +71,11 @@ pub fn settings(tenant: &TenantId) -> Key {
     Key { pk: format!("TENANT#{tenant}"), sk: "SETTINGS".into() }
 }
 
+/// `name` as `catalogue` compares names.
+pub fn template(tenant: &TenantId, name: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}"), sk: format!("TEMPLATE#{name}") }
+}
+
 pub fn contact(tenant: &TenantId, id: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#CONTACTS"), sk: id.into() }
 }
@@ -79,6 +90,26 @@ pub fn group_member(tenant: &TenantId, name: &str, contact: &str) -> Key {
 
 pub fn consent(tenant: &TenantId, number_hash: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONSENT".into() }
+}
+
+pub fn session(tenant: &TenantId, number_hash: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "SESSION".into() }
+}
+
+pub fn pace(tenant: &TenantId, sender: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#PACE"), sk: sender.into() }
+}
+
+pub fn batch(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: "BATCH".into() }
+}
+
+pub fn batch_rows(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: format!("ROWS#{chunk:04}") }
+}
+
+pub fn recurring(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#RECURRING#{id}"), sk: "RECURRING".into() }
 }
 
 pub fn lessons(tenant: &TenantId) -> String {
@@ -145,13 +176,31 @@ pub fn due_partition(shard: u32) -> String {
 }
 
 /// The tenant stands in the key: the index is the one place that knows no tenant beforehand.
-pub fn due_entry(tenant: &TenantId, message: &Message) -> (String, String) {
-    (due_shard(tenant), instant_and(message.wakes_at(), &format!("{tenant}#{}", message.id)))
+pub fn due_entry(tenant: &TenantId, id: &str, at: Timestamp) -> (String, String) {
+    (due_shard(tenant), instant_and(at, &format!("{tenant}#{id}")))
 }
 
 /// The tenant of an entry of the due index.
 pub fn due_tenant(sort_key: &str) -> Option<TenantId> {
     TenantId::parse(sort_key.split('#').nth(1)?).ok()
+}
+
+/// What an entry of the due index is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Message,
+    Batch,
+    Recurring,
+}
+
+/// Of an item, by its sort key.
+pub fn waiting(sk: &str) -> Option<Waiting> {
+    match sk {
+        "MESSAGE" => Some(Waiting::Message),
+        "BATCH" => Some(Waiting::Batch),
+        "RECURRING" => Some(Waiting::Recurring),
+        _ => None,
+    }
 }
 
 /// Bounds a range over sort keys that begin with an instant: everything at or before `at`.

@@ -9,14 +9,14 @@ use jiff::civil::Date;
 
 use super::keys::{self, Subject};
 use super::meter;
-use super::table::{Item, Query, StoreError, Table, key_attributes, key_of, number, string};
+use super::table::{Item, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
-use crate::domain::message::{Message, MessageId, Status, Step};
+use crate::domain::message::{Facts, Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
 
-const SEALED: &[&str] = &["to", "body"];
+const SEALED: &[&str] = &["to", "body", "direct"];
 const NEW: &str = "attribute_not_exists(pk)";
 const UNCHANGED: &str = "revision = :seen";
 
@@ -29,7 +29,7 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
         table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
     }
     if message.status <= Status::Sending {
-        let (shard, entry) = keys::due_entry(tenant, message);
+        let (shard, entry) = keys::due_entry(tenant, message.id.as_str(), message.wakes_at());
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)
@@ -38,13 +38,14 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
 /// What a reminder waits for, while it can still be taken back.
 fn awaits(message: &Message) -> Option<Subject<'_>> {
     match (message.kind, message.status) {
+        _ if message.facts != Facts::Reminder => None,
         (Kind::LessonReminder, Status::Scheduled) => Some(Subject::Lesson(&message.subject)),
         (Kind::PaymentReminder, Status::Scheduled) => Some(Subject::Payment(&message.subject)),
         _ => None,
     }
 }
 
-fn message(table: &Table, item: Item) -> Result<Message, StoreError> {
+pub(super) fn message(table: &Table, item: Item) -> Result<Message, StoreError> {
     table.value(item, SEALED)
 }
 
@@ -84,10 +85,23 @@ fn drop_at<T>(list: &mut Vec<T>, positions: &[usize]) {
 /// One message's next state, with what must be written along with it.
 pub struct Change {
     message: Message,
-    seen: u32,
+    /// The revision that was read; `None` for a message that must not exist yet.
+    seen: Option<u32>,
     money: Option<(String, Micros)>,
     also: Vec<Write>,
+    guards: Vec<(Guard, Write)>,
     created: Vec<Message>,
+}
+
+/// Something beside the message itself that must hold in the instant of the write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Its number has not opted out.
+    Consent,
+    /// Its number wrote over WhatsApp within a day.
+    Window,
+    /// Its sender's clock stands where we thought, and not too far ahead.
+    Pace,
 }
 
 /// What became of a change.
@@ -98,14 +112,21 @@ pub enum Written {
     Lost,
     /// The month's limit does not cover it; nothing was written.
     OverBudget,
+    /// A guard did not hold; nothing was written.
+    Guarded(Guard),
 }
 
 impl Change {
     /// The next state of a message that was read at its present revision.
     pub fn of(mut message: Message) -> Self {
-        let seen = message.revision;
+        let seen = Some(message.revision);
         message.revision += 1;
-        Self { message, seen, money: None, also: Vec::new(), created: Vec::new() }
+        Self { message, seen, money: None, also: Vec::new(), guards: Vec::new(), created: Vec::new() }
+    }
+
+    /// A message that comes to be.
+    pub fn new(message: Message) -> Self {
+        Self { message, seen: None, money: None, also: Vec::new(), guards: Vec::new(), created: Vec::new() }
     }
 
     /// Messages that come to be with this change or not at all.
@@ -125,6 +146,11 @@ impl Change {
         self
     }
 
+    pub fn guarded(mut self, guards: impl IntoIterator<Item = (Guard, Write)>) -> Self {
+        self.guards.extend(guards);
+        self
+    }
+
     pub fn message(&self) -> &Message {
         &self.message
     }
@@ -139,7 +165,7 @@ impl Change {
     }
 
     fn actions(&self) -> usize {
-        1 + self.also.len() + self.created.len()
+        1 + self.also.len() + self.guards.len() + self.created.len()
     }
 }
 
@@ -186,13 +212,20 @@ async fn write_chunk(
         let mut owners = Vec::with_capacity(ACTIONS);
         for &member in &members {
             let change = &changes[member];
-            let seen = HashMap::from([(":seen".to_string(), number(change.seen))]);
-            writes.push(Write::put(table, item(table, tenant, &change.message)?, UNCHANGED, seen)?);
+            let (condition, seen) = match change.seen {
+                Some(seen) => (UNCHANGED, HashMap::from([(":seen".to_string(), number(seen))])),
+                None => (NEW, HashMap::new()),
+            };
+            writes.push(Write::put(table, item(table, tenant, &change.message)?, condition, seen)?);
             for created in &change.created {
                 writes.push(Write::put(table, item(table, tenant, created)?, NEW, HashMap::new())?);
             }
             writes.extend(change.also.iter().cloned());
-            owners.resize(writes.len(), member);
+            owners.resize(writes.len(), (member, None));
+            for (guard, write) in &change.guards {
+                writes.push(write.clone());
+                owners.push((member, Some(*guard)));
+            }
         }
         let money = members.iter().filter_map(|&member| changes[member].money.as_ref());
         let total = Micros(money.clone().map(|(_, amount)| amount.0).sum());
@@ -214,13 +247,17 @@ async fn write_chunk(
             Err(Refused::Busy) => patience.wait().await?,
             Err(Refused::Store(error)) => return Err(error),
             Err(Refused::Conditions(failed)) => {
-                let losers: Vec<usize> = failed.iter().filter_map(|&at| owners.get(at).copied()).collect();
+                let losers: Vec<(usize, Option<Guard>)> = failed.iter().filter_map(|&at| owners.get(at).copied()).collect();
+                // Whoever lost the message itself need not know what else did not hold.
+                for &(member, guard) in losers.iter().rev() {
+                    outcomes[member] = guard.map_or(Written::Lost, Written::Guarded);
+                }
                 if losers.is_empty() {
                     // Only the meter's condition stands behind the messages'.
                     mark(outcomes, &members, Written::OverBudget);
                     return Ok(());
                 }
-                members.retain(|member| !losers.contains(member));
+                members.retain(|member| losers.iter().all(|(loser, _)| loser != member));
             }
         }
     }
@@ -334,38 +371,6 @@ pub async fn waiting_for(table: &Table, tenant: &TenantId, subject: Subject<'_>)
     let entries = table.query_all(&keys::about(tenant, subject), Some(keys::ABOUT), None).await?;
     let items = table.get_many(entries.iter().map(key_of).collect()).await?;
     items.into_iter().map(|item| message(table, item)).collect()
-}
-
-/// What waits in a shard of the due index until `now`, the earliest first, at most about `most`.
-///
-/// May be a moment old: whoever acts on a message writes by compare-and-set.
-pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Result<Vec<(TenantId, Message)>, StoreError> {
-    let partition = keys::due_partition(shard);
-    let mut waiting = Vec::new();
-    let mut after = None;
-    while waiting.len() < most {
-        let range = Some(("0".to_string(), keys::up_to(now)));
-        let (page, next) =
-            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after }).await?;
-        for item in page {
-            if let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) {
-                waiting.push((tenant, message(table, item)?));
-            }
-        }
-        match next {
-            None => break,
-            next => after = next,
-        }
-    }
-    Ok(waiting)
-}
-
-/// The earliest instant at which something waits in the shard of `tenant`.
-pub async fn next_due(table: &Table, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
-    let partition = keys::due_shard(tenant);
-    let (page, _) =
-        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None }).await?;
-    Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
 }
 
 /// The log of one UTC day, by the instant each message was due.

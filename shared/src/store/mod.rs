@@ -4,15 +4,21 @@
 //! be harmless: every write is conditional, or sets what it would set again.
 
 pub mod accepted;
+pub mod batches;
 pub mod consents;
 pub mod contacts;
+pub mod due;
 pub mod keys;
 pub mod lessons;
 pub mod messages;
 pub mod meter;
+pub mod pace;
 pub mod payments;
+pub mod recurring;
 pub mod seal;
+pub mod sessions;
 mod table;
+pub mod templates;
 pub mod tenants;
 mod transaction;
 

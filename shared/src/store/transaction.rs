@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
 
 use super::keys::Key;
 use super::table::{Item, StoreError, Table, key_attributes};
@@ -65,6 +65,26 @@ impl Write {
     }
 }
 
+impl Write {
+    /// Writes nothing, but lets nothing be written unless `condition` holds of the item.
+    pub(super) fn check(
+        table: &Table,
+        key: &Key,
+        condition: &str,
+        values: HashMap<String, AttributeValue>,
+    ) -> Result<Self, StoreError> {
+        let values = (!values.is_empty()).then_some(values);
+        let check = ConditionCheck::builder()
+            .table_name(&table.name)
+            .set_key(Some(key_attributes(key)))
+            .condition_expression(condition)
+            .set_expression_attribute_values(values)
+            .build()
+            .map_err(StoreError::unreachable)?;
+        Ok(Self(TransactWriteItem::builder().condition_check(check).build()))
+    }
+}
+
 /// Waits between tries of a transaction that met another.
 #[derive(Debug, Default)]
 pub(super) struct Patience(u32);
@@ -100,6 +120,19 @@ pub(super) async fn transact(table: &Table, writes: Vec<Write>) -> Result<(), Re
         Some(failed) if !failed.is_empty() => Err(Refused::Conditions(failed)),
         Some(_) => Err(Refused::Busy),
         None => Err(Refused::Store(StoreError::unreachable(error))),
+    }
+}
+
+/// Writes one thing. Whether its condition held.
+pub(super) async fn write_if(table: &Table, write: Write) -> Result<bool, StoreError> {
+    let mut patience = Patience::default();
+    loop {
+        match transact(table, vec![write.clone()]).await {
+            Ok(()) => return Ok(true),
+            Err(Refused::Conditions(_)) => return Ok(false),
+            Err(Refused::Busy) => patience.wait().await?,
+            Err(Refused::Store(error)) => return Err(error),
+        }
     }
 }
 

@@ -8,16 +8,86 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 
 use super::credentials::Credentials;
+use super::error_codes::{self, Class};
+use super::twiml;
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
+use crate::domain::money::{Currency, Micros};
 
-/// A message as Twilio takes it. WhatsApp addresses carry their `whatsapp:` prefix.
+/// What Twilio is asked to do. WhatsApp addresses carry their `whatsapp:` prefix.
 #[derive(Clone, Debug)]
-pub struct Outgoing<'a> {
-    pub from: &'a str,
-    pub to: String,
-    pub body: &'a str,
-    pub status_callback: String,
+pub struct Outgoing {
+    resource: Resource,
+    form: Vec<(&'static str, String)>,
+}
+
+/// Twilio keeps messages and calls apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resource {
+    Messages,
+    Calls,
+}
+
+impl Resource {
+    pub fn of(channel: Option<Channel>) -> Self {
+        match channel {
+            Some(Channel::Voice) => Self::Calls,
+            Some(Channel::Sms | Channel::Mms | Channel::Whatsapp) | None => Self::Messages,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Messages => "Messages",
+            Self::Calls => "Calls",
+        }
+    }
+}
+
+/// The call events that we want to hear of.
+const CALL_EVENTS: [&str; 4] = ["initiated", "ringing", "answered", "completed"];
+
+impl Outgoing {
+    /// `message` as it goes from `sender`; Twilio reports on it at `status_callback`.
+    pub fn new(message: &Message, sender: &str, status_callback: String) -> Self {
+        let resource = Resource::of(message.channel);
+        let mut form = vec![("To", address(message)), ("StatusCallback", status_callback)];
+        form.push((if sender.starts_with("MG") { "MessagingServiceSid" } else { "From" }, sender.to_string()));
+        let body = message.body.clone().unwrap_or_default();
+        let direct = message.direct.as_deref();
+        match resource {
+            Resource::Calls => {
+                let call = direct.and_then(|direct| direct.call.clone()).unwrap_or_default();
+                match &call.twiml_url {
+                    Some(url) => form.push(("Url", url.clone())),
+                    None => form.push(("Twiml", twiml::say(&body, call.voice.as_deref(), call.language.as_deref()))),
+                }
+                form.extend(CALL_EVENTS.map(|event| ("StatusCallbackEvent", event.to_string())));
+                if call.detect_machine {
+                    form.push(("MachineDetection", "Enable".to_string()));
+                }
+            }
+            Resource::Messages => {
+                let content = direct.and_then(|direct| direct.content.as_ref());
+                match content.filter(|_| message.channel == Some(Channel::Whatsapp)) {
+                    Some(content) => {
+                        form.push(("ContentSid", content.sid.clone()));
+                        if let Ok(variables) = serde_json::to_string(&content.variables) {
+                            form.push(("ContentVariables", variables));
+                        }
+                    }
+                    None => {
+                        if !body.is_empty() {
+                            form.push(("Body", body));
+                        }
+                        let media = direct.map_or(&[][..], |direct| &direct.media_urls);
+                        form.extend(media.iter().map(|url| ("MediaUrl", url.clone())));
+                    }
+                }
+            }
+        }
+        Self { resource, form }
+    }
 }
 
 /// How Twilio addresses the recipient of a message.
@@ -25,7 +95,7 @@ pub fn address(message: &Message) -> String {
     let number = message.to.as_ref().map(|to| to.e164()).unwrap_or_default();
     match message.channel {
         Some(Channel::Whatsapp) => format!("whatsapp:{number}"),
-        Some(Channel::Sms) | None => number.to_string(),
+        Some(Channel::Sms | Channel::Mms | Channel::Voice) | None => number.to_string(),
     }
 }
 
@@ -46,21 +116,24 @@ pub enum Outcome {
 const SHORT_WAIT: Duration = Duration::from_secs(2);
 /// 21611: the sender's queue at Twilio is full; it drains at a segment a second (twilio-facts §0.5).
 const QUEUE_FULL_WAIT: Duration = Duration::from_secs(600);
+/// For a code that says that it may pass.
+const LATER_WAIT: Duration = Duration::from_secs(60);
+/// The account is suspended: somebody has to talk to Twilio first.
+const SUSPENDED_WAIT: Duration = Duration::from_secs(3600);
 /// Refused credentials: somebody has to mend them first.
 const CREDENTIALS_WAIT: Duration = Duration::from_secs(300);
 
-const TOO_MANY_REQUESTS: u32 = 20429;
-const QUEUE_FULL: u32 = 21611;
+/// Too many requests at once; none of it was processed.
+pub const TOO_MANY_REQUESTS: u32 = 20429;
+/// The sender's queue is full.
+pub const QUEUE_FULL: u32 = 21611;
 const AUTHENTICATE: u32 = 20003;
 
-/// Asks Twilio to send a message.
-pub async fn send(http: &reqwest::Client, base: &str, credentials: &Credentials, message: &Outgoing<'_>) -> Outcome {
-    let url = format!("{base}/2010-04-01/Accounts/{}/Messages.json", credentials.account_sid);
-    let sender = if message.from.starts_with("MG") { "MessagingServiceSid" } else { "From" };
-    let form =
-        [(sender, message.from), ("To", &message.to), ("Body", message.body), ("StatusCallback", &message.status_callback)];
+/// Asks Twilio to send a message, or to call.
+pub async fn send(http: &reqwest::Client, base: &str, credentials: &Credentials, outgoing: &Outgoing) -> Outcome {
+    let url = format!("{base}/2010-04-01/Accounts/{}/{}.json", credentials.account_sid, outgoing.resource.word());
     let (user, password) = credentials.basic();
-    match http.post(url).basic_auth(user, Some(password)).form(&form).send().await {
+    match http.post(url).basic_auth(user, Some(password)).form(&outgoing.form).send().await {
         Ok(response) => outcome(response).await,
         Err(error) if error.is_connect() => Outcome::NotProcessed { wait: SHORT_WAIT, code: None },
         Err(error) if error.is_timeout() => Outcome::Unknown { why: "no answer in time" },
@@ -74,7 +147,7 @@ async fn outcome(response: Response) -> Outcome {
     let Ok(body) = response.bytes().await else { return Outcome::Unknown { why: "answer cut off" } };
     if status.is_success() {
         return match serde_json::from_slice::<Created>(&body) {
-            Ok(created) if is_message_sid(&created.sid) => Outcome::Accepted {
+            Ok(created) if is_sid(&created.sid) => Outcome::Accepted {
                 status: Status::from_twilio(&created.status).unwrap_or(Status::Queued),
                 segments: created.num_segments.and_then(|count| count.parse().ok()).filter(|&count| count > 0),
                 sid: created.sid,
@@ -87,7 +160,7 @@ async fn outcome(response: Response) -> Outcome {
     match (status, code) {
         (_, Some(QUEUE_FULL)) => Outcome::NotProcessed { wait: retry_after.unwrap_or(QUEUE_FULL_WAIT), code },
         (StatusCode::TOO_MANY_REQUESTS, _) | (_, Some(TOO_MANY_REQUESTS)) => {
-            Outcome::NotProcessed { wait: retry_after.unwrap_or(SHORT_WAIT), code }
+            Outcome::NotProcessed { wait: retry_after.unwrap_or(SHORT_WAIT), code: code.or(Some(TOO_MANY_REQUESTS)) }
         }
         (StatusCode::UNAUTHORIZED, _) | (_, Some(AUTHENTICATE)) => {
             Outcome::NotProcessed { wait: CREDENTIALS_WAIT, code: code.or(Some(AUTHENTICATE)) }
@@ -97,8 +170,21 @@ async fn outcome(response: Response) -> Outcome {
             Outcome::NotProcessed { wait: retry_after.unwrap_or(SHORT_WAIT), code }
         }
         (status, _) if status.is_server_error() => Outcome::Unknown { why: "server error" },
-        (status, code) => Outcome::Refused { code: code.unwrap_or(u32::from(status.as_u16())) },
+        (status, code) => refusal(code.unwrap_or(u32::from(status.as_u16()))),
     }
+}
+
+/// What a code says about trying again; whatever Twilio refuses it has not processed.
+fn refusal(code: u32) -> Outcome {
+    let wait = match error_codes::meaning(code).class {
+        Class::RateLimited | Class::RetryableNow => SHORT_WAIT,
+        Class::RetryLater => LATER_WAIT,
+        Class::AccountSuspended => SUSPENDED_WAIT,
+        Class::PermanentConfig | Class::PermanentRecipient | Class::Content | Class::OptOut => {
+            return Outcome::Refused { code };
+        }
+    };
+    Outcome::NotProcessed { wait, code: Some(code) }
 }
 
 /// Seconds only: Twilio sends no dates there. Bounded, so that nonsense does not park a message for ever.
@@ -107,9 +193,10 @@ fn retry_after(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds.min(3600)))
 }
 
-/// `^(SM|MM)[0-9a-f]{32}$`, in either case of hex.
-pub fn is_message_sid(sid: &str) -> bool {
-    (sid.starts_with("SM") || sid.starts_with("MM")) && sid.len() == 34 && sid[2..].bytes().all(|b| b.is_ascii_hexdigit())
+/// `^(SM|MM|CA)[0-9a-f]{32}$`, in either case of hex.
+pub fn is_sid(sid: &str) -> bool {
+    let known = ["SM", "MM", "CA"].iter().any(|prefix| sid.starts_with(prefix));
+    known && sid.len() == 34 && sid[2..].bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 #[derive(Deserialize)]
@@ -125,7 +212,7 @@ struct Failure {
     code: Option<u32>,
 }
 
-/// A message as Twilio lists it.
+/// A message or call as Twilio lists it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Listed {
     pub sid: String,
@@ -135,9 +222,20 @@ pub struct Listed {
     pub date_created: String,
     #[serde(default)]
     pub error_code: Option<u32>,
+    #[serde(default)]
+    price: Option<String>,
+    #[serde(default)]
+    price_unit: Option<String>,
 }
 
 impl Listed {
+    /// What Twilio charged, once it says so, if in this currency. Twilio writes it as a debit: `-0.00750`.
+    pub fn price(&self, currency: &Currency) -> Option<Micros> {
+        let unit = Currency::parse(self.price_unit.as_deref()?)?;
+        let price = Micros::parse(self.price.as_deref()?.trim_start_matches('-'))?;
+        (unit == *currency).then_some(price)
+    }
+
     pub fn created(&self) -> Option<Timestamp> {
         jiff::fmt::rfc2822::parse(&self.date_created).ok().map(|at| at.timestamp())
     }
@@ -151,24 +249,26 @@ pub enum ListError {
     Refused(StatusCode),
 }
 
-/// Twilio's messages to `to`, the newest first, back to those created before `since`.
+/// Twilio's messages or calls to `to`, the newest first, back to those created before `since`.
 ///
 /// Not filtered by `DateSent`: what is still queued has none.
 pub async fn list(
     http: &reqwest::Client,
     base: &str,
     credentials: &Credentials,
+    resource: Resource,
     to: &str,
     since: Timestamp,
 ) -> Result<Vec<Listed>, ListError> {
     #[derive(Deserialize)]
     struct Page {
+        #[serde(alias = "calls")]
         messages: Vec<Listed>,
         next_page_uri: Option<String>,
     }
     let query: String =
         form_urlencoded::Serializer::new(String::new()).append_pair("To", to).append_pair("PageSize", "100").finish();
-    let mut next = Some(format!("/2010-04-01/Accounts/{}/Messages.json?{query}", credentials.account_sid));
+    let mut next = Some(format!("/2010-04-01/Accounts/{}/{}.json?{query}", credentials.account_sid, resource.word()));
     let mut listed = Vec::new();
     // Relative, so that only `base` ever gets the credentials.
     while let Some(path) = next.filter(|path| path.starts_with("/2010-04-01/")) {

@@ -1,6 +1,9 @@
 //! Twilio: the client with its four outcomes, and what comes back by webhook.
 
 pub mod client;
+pub mod concurrency;
 pub mod credentials;
+pub mod error_codes;
 pub mod form;
 pub mod signature;
+pub mod twiml;

@@ -2,16 +2,26 @@
 //! and `now` last, and is safe to repeat.
 
 pub mod cancel_lesson;
+pub mod cancel_message;
 mod cancel_planned;
 pub mod dispatch;
+pub mod explain_message;
+pub mod limit_requests;
 pub mod move_lesson;
+pub mod open_batch;
 pub mod plan_reminders;
+pub mod preview_message;
 pub mod receive_event;
 pub mod record_attendance;
 pub mod record_inbound;
 pub mod record_status;
+pub mod release_batch;
+pub mod repeat_message;
 pub mod resolve_unknown;
 pub mod save_lessons;
 pub mod save_payments;
 pub mod save_school;
+pub mod send_batch;
+pub mod send_message;
 pub mod settle_payment;
+pub mod watch_budget;

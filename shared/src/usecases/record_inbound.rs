@@ -7,6 +7,7 @@ use crate::domain::consent::{self, Keyword};
 use crate::domain::phone::{self, PhoneNumber, Strictness};
 use crate::domain::tenant::TenantId;
 use crate::store::consents::{self, Source};
+use crate::store::sessions;
 
 /// What an inbound message says.
 #[derive(Clone, Debug)]
@@ -17,17 +18,26 @@ pub struct Inbound {
     pub body: String,
 }
 
-/// Records the wish that `inbound` expresses, if it is a keyword, for its number on every channel.
+/// Records the wish that `inbound` expresses, if it is a keyword, for its number on every channel; and
+/// that a number which writes over WhatsApp takes free text for a day (D14).
 pub async fn record_inbound(
     cx: &Context,
     tenant: &TenantId,
     inbound: &Inbound,
     now: Timestamp,
 ) -> Result<Option<Keyword>, ContextError> {
-    let Some(wish) = consent::keyword(&inbound.body) else { return Ok(None) };
+    let wish = consent::keyword(&inbound.body);
+    let over_whatsapp = inbound.from.starts_with("whatsapp:");
+    if wish.is_none() && !over_whatsapp {
+        return Ok(None);
+    }
     let settings = cx.settings(tenant, now).await?;
     match PhoneNumber::parse(&inbound.from, &settings.default_region, Strictness::Possible) {
         Ok(number) => {
+            if over_whatsapp {
+                sessions::open(cx.table().await?, tenant, &number, now).await?;
+            }
+            let Some(wish) = wish else { return Ok(None) };
             consents::record(cx.table().await?, tenant, &number, wish, Source::Inbound(&inbound.sid), now).await?;
             tracing::info!(%tenant, from = ?number, ?wish, "a wish was recorded");
             Ok(Some(wish))

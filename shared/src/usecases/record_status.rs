@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::context::{Context, ContextError};
+use crate::domain::channel::Channel;
 use crate::domain::consent::Keyword;
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::money::Micros;
@@ -22,6 +23,8 @@ pub struct StatusCallback {
     pub error_code: Option<u32>,
     /// The recipient, as Twilio addresses it.
     pub to: Option<String>,
+    /// How long a call lasted, in seconds; told at its end.
+    pub duration: Option<u32>,
 }
 
 /// The recipient has unsubscribed at Twilio (D3).
@@ -55,6 +58,9 @@ pub async fn record_status(
             if message.cost.is_none() && message.status != Status::Failed {
                 charge_late(cx, tenant, message, now).await?;
             }
+            if let (Some(secs), true) = (callback.duration, message.status.is_final()) {
+                charge_minutes(cx, tenant, message, secs, now).await?;
+            }
         }
         Merged::Late | Merged::Duplicate => {}
     }
@@ -76,14 +82,37 @@ async fn record_unsubscribed(
     Ok(())
 }
 
+/// A call is over: it is charged by its begun minutes, which may be fewer or more than were reserved.
+async fn charge_minutes(
+    cx: &Context,
+    tenant: &TenantId,
+    message: &Message,
+    secs: u32,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let settings = cx.settings(tenant, now).await?;
+    let (Some(Channel::Voice), Some(to), Some(month)) = (message.channel, &message.to, message.month.clone()) else {
+        return Ok(());
+    };
+    let minutes = secs.div_ceil(60);
+    let cost = Micros(settings.price(Channel::Voice, to).0 * i64::from(minutes));
+    let difference = Micros(cost.0 - message.cost.unwrap_or_default().0);
+    let charged = Message { cost: Some(cost), segments: Some(minutes), duration: Some(secs), ..message.clone() };
+    // Lost to another callback, which merges nothing more: the end of a call comes once.
+    messages::write(cx.table().await?, tenant, &[Change::of(charged).charging(&month, difference)], None).await?;
+    Ok(())
+}
+
 /// A message that was given up as never sent, its money given back, and now turns out to be: it is
 /// charged after all, whatever the limit says, for it is spent.
 async fn charge_late(cx: &Context, tenant: &TenantId, message: &Message, now: Timestamp) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    let (Some(channel), Some(segments), Some(month)) = (message.channel, message.segments, message.month.clone()) else {
+    let (Some(channel), Some(to), Some(units), Some(month)) =
+        (message.channel, &message.to, message.segments, message.month.clone())
+    else {
         return Ok(());
     };
-    let cost = Micros(settings.price(channel).0 * i64::from(segments));
+    let cost = Micros(settings.price(channel, to).0 * i64::from(units));
     let charged = Message { cost: Some(cost), ..message.clone() };
     // Lost to another callback, that one charges it.
     messages::write(cx.table().await?, tenant, &[Change::of(charged).charging(&month, cost)], None).await?;

@@ -7,7 +7,8 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::context::{Context, ContextError};
+use crate::context::{Account, Context, ContextError};
+use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::smart_encoding::smart_encoded;
@@ -15,7 +16,7 @@ use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Merged, Report, Written};
 use crate::store::{Table, accepted, keys};
 use crate::telemetry::Chain;
-use crate::twilio::client::{self, Listed};
+use crate::twilio::client::{self, Listed, Resource};
 
 /// Looks that must find nothing before a message is sent again, and the time between them.
 const LOOKS: u32 = 2;
@@ -34,12 +35,24 @@ pub async fn resolve_unknown(
     now: Timestamp,
 ) -> Result<(), ContextError> {
     let table = cx.table().await?;
-    let credentials = cx.credentials(tenant, now).await?;
     let settings = cx.settings(tenant, now).await?;
+    let account = cx.account(tenant, now).await?;
     for message in stuck {
+        let credentials = match &account {
+            Account::Twilio(credentials) if !message.simulated => credentials,
+            // Nothing left this system: there is nothing to find, and nothing was sent twice.
+            Account::Twilio(_) | Account::Simulated => {
+                let change = again(table, tenant, &settings, message, now)?;
+                if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
+                    touched.push(change.into_message());
+                }
+                continue;
+            }
+        };
         let claimed_at = message.decided_at.unwrap_or(message.due_at);
-        let listed =
-            client::list(&cx.http, &cx.config.twilio_api_base, &credentials, &client::address(&message), claimed_at - SKEW).await;
+        let (resource, to) = (Resource::of(message.channel), client::address(&message));
+        let base = &cx.config.twilio_api_base;
+        let listed = client::list(&cx.http, base, &credentials, resource, &to, claimed_at - SKEW).await;
         let listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
@@ -77,7 +90,8 @@ async fn find<'a>(
     claimed_at: Timestamp,
     now: Timestamp,
 ) -> Result<Option<&'a Listed>, ContextError> {
-    let ours = smart_encoded(message.body.as_deref().unwrap_or_default());
+    let ours = text_at_twilio(message);
+    // A call has no text, and a content template's is Twilio's own.
     // Twilio may have replaced look-alikes, and puts a trial account's notice before the body.
     let same = |listed: &&Listed| {
         smart_encoded(listed.body.as_deref().unwrap_or_default()).ends_with(&ours)
@@ -97,6 +111,18 @@ async fn find<'a>(
     Ok(candidates.into_iter().find(|listed| !bound.contains(&listed.sid)))
 }
 
+/// What of a message's text Twilio shows in its list; nothing of a call, or of a template of its own.
+fn text_at_twilio(message: &Message) -> String {
+    let content = message.direct.as_ref().is_some_and(|direct| direct.content.is_some());
+    match message.channel {
+        Some(Channel::Voice) => String::new(),
+        Some(Channel::Whatsapp) if content => String::new(),
+        Some(Channel::Sms | Channel::Mms | Channel::Whatsapp) | None => {
+            smart_encoded(message.body.as_deref().unwrap_or_default())
+        }
+    }
+}
+
 /// One more look that found nothing: look again later, or send again.
 fn not_found(
     table: &Table,
@@ -111,14 +137,26 @@ fn not_found(
         message.lease_until = Some(now + BETWEEN);
         return Ok(Change::of(message));
     }
+    again(table, tenant, settings, message, now)
+}
+
+/// Back to waiting, with money and place in the cap given back.
+fn again(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    mut message: Message,
+    now: Timestamp,
+) -> Result<Change, ContextError> {
     let reserved = message.cost.take().unwrap_or_default();
     let month = message.month.clone().unwrap_or_default();
     let claimed_at = message.decided_at.unwrap_or(now);
     message.status = Status::Scheduled;
     message.lease_until = None;
-    let uncount = settings
-        .counts_towards_cap(message.kind)
-        .then(|| accepted::uncount(table, tenant, &message.contact, &message.id, claimed_at))
+    let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to));
+    let uncount = person
+        .filter(|_| settings.counts_towards_cap(&message))
+        .map(|person| accepted::uncount(table, tenant, &person, &message.id, claimed_at))
         .transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
 }

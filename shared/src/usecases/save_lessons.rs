@@ -57,7 +57,7 @@ pub(super) fn outdated(message: &Message, lesson: &Lesson, attends: impl Fn(&str
         Some(Reason::LessonCancelled)
     } else if message.version != lesson.version {
         Some(Reason::Moved)
-    } else if !attends(&message.contact) {
+    } else if !message.contact.as_deref().is_some_and(attends) {
         Some(Reason::NotAttending)
     } else {
         None

@@ -46,7 +46,7 @@ pub(super) fn outdated(message: &Message, payment: &Payment) -> Option<Reason> {
         Some(Reason::Paid)
     } else if message.version != payment.version {
         Some(Reason::Moved)
-    } else if message.contact != payment.contact {
+    } else if message.contact.as_ref() != Some(&payment.contact) {
         Some(Reason::NotAttending)
     } else {
         None

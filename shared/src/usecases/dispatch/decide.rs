@@ -1,6 +1,7 @@
 //! Rules 1 to 5 of reminders.md §3 over everything that is due at one instant: what goes, on which
 //! channels, and what ends or waits instead.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use super::super::cancel_planned::canceled;
 use super::super::{save_lessons, save_payments};
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
+use crate::domain::compose::billed_units;
 use crate::domain::contact::Contact;
 use crate::domain::lesson::Lesson;
 use crate::domain::message::{Facts, Message, MessageId, Reason, Status, Step};
@@ -17,27 +19,41 @@ use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Decision, Question, Verdict};
 use crate::domain::reminder::{Kind, Offset};
-use crate::domain::segments::segments;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
 use crate::store::messages::{self, Change, Written};
-use crate::store::{accepted, consents, contacts, lessons, payments};
+use crate::store::{Table, accepted, consents, contacts, lessons, payments, sessions};
 
 /// A message that may go, but for the cap and the budget.
 #[derive(Debug)]
 pub struct Draft {
     pub message: Message,
     pub number: PhoneNumber,
-    pub body: String,
-    pub segments: u32,
+    /// Whom it counts for under the frequency cap.
+    pub person: String,
+    /// `None` for what Twilio finds elsewhere.
+    pub body: Option<String>,
+    /// What it is billed as: segments, messages or minutes.
+    pub units: u32,
     pub cost: Micros,
     /// Decided against already, unless its number turns out to have opted out, which is the first reason.
     pub against: Option<Reason>,
 }
 
 impl Draft {
-    fn against(message: Message, number: PhoneNumber, reason: Reason) -> Self {
-        Self { message, number, body: String::new(), segments: 0, cost: Micros::default(), against: Some(reason) }
+    /// `message` as it goes on its channel.
+    pub fn new(table: &Table, settings: &Settings, message: Message, number: PhoneNumber, body: Option<String>) -> Self {
+        let channel = message.channel.unwrap_or(Channel::Sms);
+        let has_media = message.direct.as_ref().is_some_and(|direct| !direct.media_urls.is_empty());
+        let units = billed_units(channel, body.as_deref().unwrap_or_default(), has_media);
+        let cost = Micros(settings.price(channel, &number).0 * i64::from(units));
+        let person = accepted::person(table, message.contact.as_deref(), &number);
+        Self { message, number, person, body, units, cost, against: None }
+    }
+
+    fn against(table: &Table, message: Message, number: PhoneNumber, reason: Reason) -> Self {
+        let person = accepted::person(table, message.contact.as_deref(), &number);
+        Self { message, number, person, body: None, units: 0, cost: Micros::default(), against: Some(reason) }
     }
 }
 
@@ -45,8 +61,10 @@ impl Draft {
 #[derive(Debug, Default)]
 pub struct World {
     pub stopped: HashSet<PhoneNumber>,
-    /// Messages of the last 24 hours by contact, where the tenant has a cap.
+    /// Messages of the last 24 hours by person, where the tenant has a cap.
     pub counts: HashMap<String, u32>,
+    /// Senders whose queue at Twilio is full, and when the next message may go to each.
+    pub blocked: HashMap<String, Timestamp>,
 }
 
 /// Everything that decisions about some messages look at, read in four batches.
@@ -59,11 +77,13 @@ struct Records {
 impl Records {
     async fn load(cx: &Context, tenant: &TenantId, due: &[Message]) -> Result<Self, ContextError> {
         let table = cx.table().await?;
-        let is_payment = |message: &&Message| message.kind == Kind::PaymentReminder;
-        let contacts: Vec<&str> = due.iter().map(|message| message.contact.as_str()).collect();
-        let payments: Vec<&str> = due.iter().filter(is_payment).map(|message| message.subject.as_str()).collect();
-        let lessons: Vec<&str> =
-            due.iter().filter(|message| !is_payment(message)).map(|message| message.subject.as_str()).collect();
+        let contacts: Vec<&str> = due.iter().filter_map(|message| message.contact.as_deref()).collect();
+        let planned = |is_payment: bool| {
+            let of_kind = move |message: &&Message| (message.kind == Kind::PaymentReminder) == is_payment;
+            let planned = due.iter().filter(|message| message.facts != Facts::Direct).filter(of_kind);
+            planned.map(|message| message.subject.as_str()).collect::<Vec<_>>()
+        };
+        let (payments, lessons) = (planned(true), planned(false));
         Ok(Self {
             contacts: contacts::get_many(table, tenant, &contacts).await?,
             lessons: lessons::get_many(table, tenant, &lessons).await?,
@@ -77,31 +97,49 @@ impl Records {
             Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => {
                 self.lessons.get(&message.subject).map(Topic::Lesson)
             }
+            Kind::Message | Kind::Test => None,
         }
     }
 
-    /// Why a reminder no longer holds: the net under what a change cancels at once (lessons B11).
-    fn outdated(&self, message: &Message, contact: Option<&Contact>) -> Option<Reason> {
-        let Some(contact) = contact else { return Some(Reason::NotAttending) };
-        if message.facts != Facts::Reminder {
-            return None;
+    /// What a message rests on, or why it rests on nothing any more (lessons B11).
+    fn basis(&self, message: &Message) -> Result<Basis<'_>, Reason> {
+        let contact = message.contact.as_ref().map(|id| self.contacts.get(id));
+        if message.facts == Facts::Direct {
+            return match (contact, &message.to) {
+                (Some(Some(contact)), _) => Ok(Basis { contact: Cow::Borrowed(contact), topic: None }),
+                (None, Some(to)) => Ok(Basis { contact: Cow::Owned(Contact::unknown(to.clone())), topic: None }),
+                (Some(None), _) | (None, None) => Err(Reason::ContactGone),
+            };
         }
-        match self.topic(message) {
-            Some(Topic::Lesson(lesson)) => save_lessons::outdated(message, lesson, |id| {
-                lesson.students.contacts.iter().any(|known| known == id)
-                    || lesson.students.groups.iter().any(|group| contact.groups.contains(group))
-            }),
-            Some(Topic::Payment(payment)) => save_payments::outdated(message, payment),
-            None => Some(gone(message.kind)),
+        let contact = contact.flatten().ok_or(Reason::NotAttending)?;
+        let topic = self.topic(message).ok_or_else(|| gone(message.kind))?;
+        if message.facts == Facts::Reminder {
+            let outdated = match topic {
+                Topic::Lesson(lesson) => save_lessons::outdated(message, lesson, |id| {
+                    lesson.students.contacts.iter().any(|known| known == id)
+                        || lesson.students.groups.iter().any(|group| contact.groups.contains(group))
+                }),
+                Topic::Payment(payment) => save_payments::outdated(message, payment),
+            };
+            if let Some(reason) = outdated {
+                return Err(reason);
+            }
         }
+        Ok(Basis { contact: Cow::Borrowed(contact), topic: Some(topic) })
     }
+}
+
+/// Whom a message is for, and what it is about unless it says so itself.
+struct Basis<'a> {
+    contact: Cow<'a, Contact>,
+    topic: Option<Topic<'a>>,
 }
 
 /// Why a message about a record that no longer exists is canceled.
 fn gone(kind: Kind) -> Reason {
     match kind {
         Kind::PaymentReminder => Reason::Paid,
-        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => Reason::LessonCancelled,
+        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance | Kind::Message | Kind::Test => Reason::LessonCancelled,
     }
 }
 
@@ -118,32 +156,54 @@ pub async fn decide(
     let table = cx.table().await?;
     due.sort_by(|a, b| a.order().cmp(&b.order()));
     let records = Records::load(cx, tenant, &due).await?;
+    let bases: Vec<Result<Basis<'_>, Reason>> = due.iter().map(|message| records.basis(message)).collect();
+    let known = || bases.iter().flatten();
     let numbers: Vec<&PhoneNumber> =
-        records.contacts.values().flat_map(|contact| Channel::ALL.map(|channel| contact.number(channel))).flatten().collect();
-    let mut world = World { stopped: consents::stopped(table, tenant, &numbers).await?, counts: HashMap::new() };
+        known().flat_map(|basis| Channel::BY_CHOICE.map(|channel| basis.contact.number(channel))).flatten().collect();
+    let mut world = World { stopped: consents::stopped(table, tenant, &numbers).await?, ..World::default() };
     if settings.frequency_cap.is_some() {
-        let contacts: Vec<&str> = records.contacts.keys().map(String::as_str).collect();
-        world.counts = accepted::counts(table, tenant, &contacts, now).await?;
+        let persons: HashSet<String> = known()
+            .filter_map(|basis| {
+                let contact = (!basis.contact.id.is_empty()).then_some(basis.contact.id.as_str());
+                Some(accepted::person(
+                    table,
+                    contact,
+                    basis.contact.number(Channel::Sms).or(basis.contact.number(Channel::Whatsapp))?,
+                ))
+            })
+            .collect();
+        let persons: Vec<&str> = persons.iter().map(String::as_str).collect();
+        world.counts = accepted::counts(table, tenant, &persons, now).await?;
     }
+    let free_texts =
+        due.iter().zip(&bases).filter(|(message, _)| message.direct.as_ref().is_some_and(|direct| direct.content.is_none()));
+    let over_whatsapp: Vec<&PhoneNumber> =
+        free_texts.filter_map(|(_, basis)| basis.as_ref().ok()?.contact.number(Channel::Whatsapp)).collect();
+    let in_session = sessions::open_at(table, tenant, &over_whatsapp, now).await?;
 
     let mut changes = Vec::new();
     let mut going: Vec<(Message, PhoneNumber)> = Vec::new();
-    for message in due {
-        let contact = records.contacts.get(&message.contact);
-        if let Some(reason) = records.outdated(&message, contact) {
-            changes.push((Change::of(canceled(message, reason, now)), Vec::new()));
-            continue;
-        }
-        let (Some(contact), Some(topic)) = (contact, records.topic(&message)) else {
-            let reason = gone(message.kind);
-            changes.push((Change::of(canceled(message, reason, now)), Vec::new()));
-            continue;
+    for (message, basis) in due.into_iter().zip(&bases) {
+        let basis = match basis {
+            Ok(basis) => basis,
+            Err(reason) => {
+                changes.push((Change::of(canceled(message, *reason, now)), Vec::new()));
+                continue;
+            }
         };
-        let deadline = policy::deadline(&message.facts, topic, &settings.time_zone);
-        let question = Question { settings, contact, kind: message.kind, only: message.channel, deadline };
+        let deadline = basis.topic.and_then(|topic| policy::deadline(&message.facts, topic, &settings.time_zone));
+        let question = Question::about(settings, &basis.contact, &message, deadline);
         match policy::decide(&question, |number| world.stopped.contains(number), now) {
             Decision::Skip(reason) => changes.push((Change::of(skipped(message, None, reason, now)), Vec::new())),
-            Decision::Channels(channels) => part(tenant, message, channels, &mut changes, &mut going, now),
+            Decision::Channels(mut channels) => {
+                for (channel, number, verdict) in &mut channels {
+                    let row = Message { channel: Some(*channel), ..message.clone() };
+                    if *verdict == Verdict::Send && row.needs_window() && !in_session.contains(number) {
+                        *verdict = Verdict::Skip(Reason::OutsideWindow);
+                    }
+                }
+                part(tenant, message, channels, &mut changes, &mut going, now);
+            }
         }
     }
     settle(table, tenant, changes, &mut going, touched).await?;
@@ -151,34 +211,24 @@ pub async fn decide(
     let beaten = superseded(&going);
     let mut drafts = Vec::with_capacity(going.len());
     for (mut message, number) in going {
-        let (Some(contact), Some(topic), Some(channel)) =
-            (records.contacts.get(&message.contact), records.topic(&message), message.channel)
-        else {
-            continue;
-        };
-        let draft = if beaten.contains(&message.id) {
-            Draft::against(message, number, Reason::Superseded)
-        } else {
-            match texts::render(settings, message.kind, &message.facts, topic, contact, now) {
-                Ok(body) => draft(settings, message, number, body, channel),
-                Err(missing) => {
-                    message.timeline.push(Step::with(now, "missing", missing));
-                    Draft::against(message, number, Reason::MissingVariable)
-                }
+        let Ok(basis) = records.basis(&message) else { continue };
+        let body = match basis.topic {
+            _ if beaten.contains(&message.id) => {
+                drafts.push(Draft::against(table, message, number, Reason::Superseded));
+                continue;
             }
+            Some(topic) => texts::render(settings, message.kind, &message.facts, topic, &basis.contact, now).map(Some),
+            None => Ok(message.body.clone()),
         };
-        drafts.push(draft);
+        drafts.push(match body {
+            Ok(body) => Draft::new(table, settings, message, number, body),
+            Err(missing) => {
+                message.timeline.push(Step::with(now, "missing", missing));
+                Draft::against(table, message, number, Reason::MissingVariable)
+            }
+        });
     }
     Ok((drafts, world))
-}
-
-fn draft(settings: &Settings, message: Message, number: PhoneNumber, body: String, channel: Channel) -> Draft {
-    let segments = match channel {
-        Channel::Sms => segments(&body),
-        Channel::Whatsapp => 1,
-    };
-    let cost = Micros(settings.price(channel).0 * i64::from(segments));
-    Draft { message, number, body, segments, cost, against: None }
 }
 
 /// `message`, decided against.
@@ -191,7 +241,8 @@ pub fn skipped(mut message: Message, channel: Option<Channel>, reason: Reason, n
     message
 }
 
-fn deferred(mut message: Message, until: Timestamp, now: Timestamp) -> Message {
+/// `message`, to be decided again then.
+pub fn deferred(mut message: Message, until: Timestamp, now: Timestamp) -> Message {
     message.due_at = until;
     message.timeline.push(Step::with(now, "deferred", until));
     message
@@ -245,7 +296,7 @@ fn part(
 
 /// Writes changes. Those that lost were changed by somebody else meanwhile, who sees to them.
 async fn settle(
-    table: &crate::store::Table,
+    table: &Table,
     tenant: &TenantId,
     parted: Vec<Parted>,
     going: &mut Vec<(Message, PhoneNumber)>,

@@ -1,16 +1,23 @@
 //! Sends what is due. Everything is decided now, never earlier: `decide` weighs, `send` hands over.
 
+pub mod claim;
 mod decide;
+mod hand_over;
+pub mod now;
+mod record;
 mod send;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::open_batch::open_batch;
+use super::repeat_message::repeat_message;
 use super::resolve_unknown::resolve_unknown;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, MessageId, Status};
-use crate::domain::tenant::TenantId;
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::due::{self, Due};
 use crate::store::keys::DUE_SHARDS;
 use crate::store::messages;
 use crate::telemetry::{self, Chain};
@@ -30,8 +37,20 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     let mut dispatched = Dispatched::default();
     for shard in 0..DUE_SHARDS {
         let mut by_tenant: BTreeMap<TenantId, Vec<Message>> = BTreeMap::new();
-        for (tenant, message) in messages::due(table, shard, MOST, now).await? {
-            by_tenant.entry(tenant).or_default().push(message);
+        for (tenant, due) in due::due(table, shard, MOST, now).await? {
+            // What these make is due later in this run, or in the next.
+            let made = match due {
+                Due::Message(message) => {
+                    by_tenant.entry(tenant).or_default().push(*message);
+                    continue;
+                }
+                Due::Batch(batch) => Box::pin(open_batch(cx, &tenant, *batch, now)).await,
+                Due::Recurring(recurring) => Box::pin(repeat_message(cx, &tenant, *recurring, now)).await,
+            };
+            match made {
+                Ok(made) => by_tenant.entry(tenant).or_default().extend(made.into_iter().filter(|made| made.due_at <= now)),
+                Err(error) => tracing::error!(%tenant, error = %Chain(&error), "messages could not be made from what is due"),
+            }
         }
         for (tenant, due) in by_tenant {
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
@@ -71,10 +90,22 @@ async fn dispatch_tenant(
     }
     if !waiting.is_empty() {
         let settings = cx.settings(tenant, now).await?;
-        let (drafts, world) = decide::decide(cx, tenant, &settings, waiting, &mut touched, now).await?;
-        send::send(cx, tenant, &settings, drafts, world, &mut touched, now).await?;
+        dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, now).await?;
     }
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));
     Ok(())
+}
+
+/// Decides about messages that wait and are due, and sends those that go.
+async fn dispatch_waiting(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    waiting: Vec<Message>,
+    touched: &mut Vec<Message>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let (drafts, world) = decide::decide(cx, tenant, settings, waiting, touched, now).await?;
+    send::send(cx, tenant, settings, drafts, world, touched, now).await
 }

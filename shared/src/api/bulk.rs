@@ -1,0 +1,316 @@
+//! `POST /messages/bulk`, `/calls/bulk`: many at once, each row with its own outcome.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::access::Caller;
+use super::arrival::Arrival;
+use super::openapi::Refusals;
+use super::problem::Problem;
+use super::request::{IdempotencyKey, Input};
+use super::send::{CallRequest, MessageRequest};
+use super::wishes::{ChannelChoice, Urls, Value};
+use crate::context::Context;
+use crate::domain::compose::{FieldError, Wish};
+use crate::domain::contact::Category;
+use crate::domain::message::MessageId;
+use crate::domain::recipients;
+use crate::domain::tenant::TenantId;
+use crate::store::batches::{Batch, Stage};
+use crate::store::contacts;
+use crate::usecases::release_batch::{Released, release_batch};
+use crate::usecases::send_batch::{BatchRequest, MOST_ROWS, row_id, send_batch};
+
+/// Whom a list is for: rows of their own, or numbers one a line or with commas between (S1-25).
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Recipients {
+    Text(String),
+    Rows(Vec<Row>),
+}
+
+/// One recipient, and what is different for it.
+#[derive(Clone, Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Row {
+    pub to: Option<String>,
+    pub contact_id: Option<String>,
+    pub body: Option<String>,
+    pub template: Option<String>,
+    /// Added to those of the whole list.
+    pub variables: Option<BTreeMap<String, Value>>,
+    pub media_urls: Option<Urls>,
+    pub reference: Option<String>,
+    pub customer_id: Option<String>,
+    pub order_id: Option<String>,
+    pub reservation_id: Option<String>,
+}
+
+/// Many messages. What is said beside `recipients` and `groups` holds for every row that does not say otherwise.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BulkRequest {
+    pub name: Option<String>,
+    pub recipients: Option<Recipients>,
+    /// The members of these groups, each once.
+    pub groups: Option<Vec<String>>,
+    pub channel: Option<ChannelChoice>,
+    pub body: Option<String>,
+    pub template: Option<String>,
+    pub variables: Option<BTreeMap<String, Value>>,
+    pub media_urls: Option<Urls>,
+    pub content_sid: Option<String>,
+    pub content_variables: Option<BTreeMap<String, Value>>,
+    pub send_at: Option<Timestamp>,
+    pub category: Option<Category>,
+    /// `false` keeps the list until `POST /messages/bulk/{id}/send` (S3-26).
+    pub send_immediately: Option<bool>,
+}
+
+/// Many calls with the same words. They cost money: `confirmCost` says that the caller knows (S1-33).
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BulkCallRequest {
+    pub name: Option<String>,
+    pub recipients: Option<Recipients>,
+    pub groups: Option<Vec<String>>,
+    pub say: Option<String>,
+    pub template: Option<String>,
+    pub variables: Option<BTreeMap<String, Value>>,
+    pub twiml_url: Option<String>,
+    pub voice: Option<String>,
+    pub language: Option<String>,
+    pub detect_machine: Option<bool>,
+    pub send_at: Option<Timestamp>,
+    pub category: Option<Category>,
+    pub send_immediately: Option<bool>,
+    pub confirm_cost: Option<bool>,
+}
+
+/// What was accepted of a list: the same answer however often the same is asked under the same key.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BulkReceipt {
+    /// `batch_…`
+    pub id: String,
+    pub name: Option<String>,
+    pub accepted: u32,
+    pub refused: u32,
+    /// In the order in which they were given; members of groups follow, by id.
+    pub rows: Vec<RowReceipt>,
+}
+
+/// A message's id, or what is wrong with the row.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct RowReceipt {
+    /// Counted from 0.
+    pub row: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub id: Option<MessageId>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+}
+
+impl BulkReceipt {
+    fn of(tenant: &TenantId, batch: Batch) -> Self {
+        let mut rows: Vec<RowReceipt> = (0..batch.asked).map(|row| RowReceipt { row, id: None, errors: Vec::new() }).collect();
+        for row in batch.rows() {
+            rows[row as usize].id = Some(row_id(tenant, &batch.id, row));
+        }
+        for error in batch.refused {
+            if let Some(row) = error.row.and_then(|row| rows.get_mut(row as usize)) {
+                row.errors.push(error);
+            }
+        }
+        let accepted = rows.iter().filter(|row| row.id.is_some()).count() as u32;
+        Self { id: batch.id, name: batch.name, accepted, refused: batch.asked - accepted, rows }
+    }
+}
+
+type Accepted = (StatusCode, Json<BulkReceipt>);
+
+/// Send many messages. A row that cannot be right stops none of the others.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/messages/bulk", tag = "messages",
+    params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),
+    request_body = BulkRequest, responses((status = 202, body = BulkReceipt), Refusals)
+)]
+pub async fn messages(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    caller: Caller,
+    key: IdempotencyKey,
+    Input(asked): Input<BulkRequest>,
+) -> Result<Accepted, Problem> {
+    let whole = MessageRequest {
+        channel: asked.channel,
+        body: asked.body,
+        template: asked.template,
+        variables: asked.variables,
+        media_urls: asked.media_urls,
+        content_sid: asked.content_sid,
+        content_variables: asked.content_variables,
+        send_at: asked.send_at,
+        category: asked.category,
+        ..MessageRequest::default()
+    };
+    let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
+    let request = BatchRequest {
+        wishes: with_rows(&whole.into_wish(), rows),
+        name: asked.name,
+        is_held: asked.send_immediately == Some(false),
+        is_cost_confirmed: None,
+        key: key.0,
+        sent_by: None,
+    };
+    send(&cx, caller, request, now).await
+}
+
+/// Make many calls, one after another.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/calls/bulk", tag = "calls",
+    params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key calls once")),
+    request_body = BulkCallRequest, responses((status = 202, body = BulkReceipt), Refusals)
+)]
+pub async fn calls(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    caller: Caller,
+    key: IdempotencyKey,
+    Input(asked): Input<BulkCallRequest>,
+) -> Result<Accepted, Problem> {
+    let whole = CallRequest {
+        say: asked.say,
+        template: asked.template,
+        variables: asked.variables,
+        twiml_url: asked.twiml_url,
+        voice: asked.voice,
+        language: asked.language,
+        detect_machine: asked.detect_machine,
+        send_at: asked.send_at,
+        category: asked.category,
+        ..CallRequest::default()
+    };
+    let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
+    let request = BatchRequest {
+        wishes: with_rows(&whole.into_wish(), rows),
+        name: asked.name,
+        is_held: asked.send_immediately == Some(false),
+        is_cost_confirmed: Some(asked.confirm_cost == Some(true)),
+        key: key.0,
+        sent_by: None,
+    };
+    send(&cx, caller, request, now).await
+}
+
+async fn send(cx: &Context, caller: Caller, request: BatchRequest, now: Timestamp) -> Result<Accepted, Problem> {
+    caller.require_staff()?;
+    if request.wishes.is_empty() {
+        return Err(Problem::field("recipients", "required", "give recipients or groups that have members"));
+    }
+    let request = BatchRequest { sent_by: caller.subject, ..request };
+    let batch = send_batch(cx, &caller.tenant, &request, now).await?;
+    Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch))))
+}
+
+/// Everybody a list is for, each a row.
+async fn rows(
+    cx: &Context,
+    tenant: &TenantId,
+    recipients: Option<Recipients>,
+    groups: Option<Vec<String>>,
+) -> Result<Vec<Row>, Problem> {
+    let mut rows = match recipients {
+        None => Vec::new(),
+        Some(Recipients::Rows(rows)) => rows,
+        Some(Recipients::Text(text)) => {
+            recipients::split(&text).into_iter().map(|to| Row { to: Some(to.to_string()), ..Row::default() }).collect()
+        }
+    };
+    let groups = groups.unwrap_or_default();
+    if rows.len() > MOST_ROWS || groups.len() > 100 {
+        return Err(Problem::too_large(format!("at most {MOST_ROWS} rows and 100 groups; more are a campaign")));
+    }
+    let mut members = BTreeSet::new();
+    for (at, group) in groups.iter().enumerate() {
+        let of_group = contacts::members(cx.table().await?, tenant, group).await?;
+        if of_group.is_empty() {
+            return Err(Problem::field(format!("groups[{at}]"), "unknown_group", "nobody is in this group"));
+        }
+        members.extend(of_group);
+    }
+    rows.extend(members.into_iter().map(|id| Row { contact_id: Some(id), ..Row::default() }));
+    Ok(rows)
+}
+
+fn with_rows(whole: &Wish, rows: Vec<Row>) -> Vec<Wish> {
+    rows.into_iter().map(|row| with_row(whole, row)).collect()
+}
+
+/// The whole list's wish, as this row has it.
+fn with_row(whole: &Wish, row: Row) -> Wish {
+    let own = MessageRequest {
+        to: row.to,
+        contact_id: row.contact_id,
+        body: row.body,
+        template: row.template,
+        variables: row.variables,
+        media_urls: row.media_urls,
+        reference: row.reference,
+        customer_id: row.customer_id,
+        order_id: row.order_id,
+        reservation_id: row.reservation_id,
+        ..MessageRequest::default()
+    };
+    let own = own.into_wish();
+    let has_text = own.body.is_some() || own.template.is_some();
+    let mut variables = whole.variables.clone();
+    variables.extend(own.variables);
+    Wish {
+        to: own.to,
+        contact_id: own.contact_id,
+        body: if has_text { own.body } else { whole.body.clone() },
+        template: if has_text { own.template } else { whole.template.clone() },
+        content: whole.content.clone().filter(|_| !has_text),
+        variables,
+        media_urls: if own.media_urls.is_empty() { whole.media_urls.clone() } else { own.media_urls },
+        reference: own.reference,
+        links: own.links,
+        ..whole.clone()
+    }
+}
+
+/// How far a list is.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct BulkState {
+    /// `held`, `opening`, `open` or `canceled`.
+    #[schema(value_type = String)]
+    pub stage: Stage,
+}
+
+/// Let a list go that was kept.
+#[utoipa::path(
+    post, path = "/v1/tenants/{tenant}/messages/bulk/{id}/send", tag = "messages",
+    params(("tenant" = String, Path), ("id" = String, Path)),
+    responses((status = 202, body = BulkState), Refusals)
+)]
+pub async fn release(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    caller: Caller,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<BulkState>), Problem> {
+    caller.require_staff()?;
+    match release_batch(&cx, &caller.tenant, &id, now).await? {
+        Released::Going(stage) => Ok((StatusCode::ACCEPTED, Json(BulkState { stage }))),
+        Released::Canceled => Err(Problem::conflict("canceled", "this list was taken back")),
+        Released::Unknown => Err(Problem::not_found("there is no such list")),
+    }
+}

@@ -1,0 +1,91 @@
+//! The API's description, OpenAPI 3.1. Generated from the handlers, checked in, and served as it lies there.
+
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+use super::problem::Problem;
+
+/// What `carillon openapi` last wrote; a test holds it to the handlers.
+const DOCUMENT: &str = include_str!("openapi.json");
+
+/// Every refusal that any route may answer.
+#[derive(IntoResponses)]
+#[allow(dead_code)] // read by the derive alone
+pub enum Refusals {
+    /// No token, or none that is good. Answered by the gateway.
+    #[response(status = 401)]
+    Unauthorized,
+    /// The token's role may not do this.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// There is nothing at this path for this tenant.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// It meets what is there already: `key_taken`, `too_late`, `canceled`.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// Too many bytes, or rows.
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// `errors` names every field and row that cannot be right, with a stable code.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// Over the tenant's limit of requests; `Retry-After` says in how many seconds there is room.
+    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u32)))]
+    TooManyRequests(Problem),
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Carillon",
+        version = "1",
+        description = "Messages of schools, churches, restaurants and small businesses, through their own Twilio accounts.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        super::send::message,
+        super::send::test,
+        super::send::notification,
+        super::send::call,
+        super::send::cancel,
+        super::bulk::messages,
+        super::bulk::calls,
+        super::bulk::release,
+        super::preview::preview,
+        super::preview::explain,
+        super::messages::list,
+        super::messages::get,
+        super::settings::get,
+        get,
+    ),
+    components(schemas(Problem)),
+    modifiers(&Tokens),
+    security(("token" = []))
+)]
+struct Api;
+
+/// Every route but the description's own takes a token.
+struct Tokens;
+
+impl Modify for Tokens {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+/// The description, generated.
+pub fn document() -> String {
+    let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// This description.
+#[utoipa::path(get, path = "/v1/openapi.json", tag = "about", responses((status = 200, body = Object)), security(()))]
+pub async fn get() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
+}

@@ -1,0 +1,420 @@
+//! From what somebody asks for to a message that can be stored: every check that needs no table.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::catalogue;
+use super::channel::Channel;
+use super::contact::{Category, Contact, attribute_key};
+use super::media;
+use super::message::{Call, Content, Direct, Facts, Message, MessageId, Status, Step};
+use super::phone::PhoneNumber;
+use super::reminder::Kind;
+use super::segments::segments;
+use super::template::{NamedTemplate, Template};
+use super::tenant::Settings;
+use super::{lint, texts};
+
+/// What somebody asks to be sent to one recipient.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Wish {
+    /// A number as people write it, or `contact_id`.
+    pub to: Option<String>,
+    pub contact_id: Option<String>,
+    /// Empty to let contact and tenant choose.
+    pub channels: Vec<Channel>,
+    pub body: Option<String>,
+    /// Instead of `body`: the name of a template.
+    pub template: Option<String>,
+    /// Instead of both: the text of this type of message.
+    pub kind: Option<Kind>,
+    pub variables: BTreeMap<String, String>,
+    pub media_urls: Vec<String>,
+    pub content: Option<Content>,
+    pub call: Option<Call>,
+    pub send_at: Option<Timestamp>,
+    pub category: Option<Category>,
+    pub reference: Option<String>,
+    pub links: BTreeMap<String, String>,
+}
+
+/// What the table knows of a wish's recipient and text.
+#[derive(Clone, Copy, Default)]
+pub struct Known<'a> {
+    pub contact: Option<&'a Contact>,
+    /// The tenant's own template of that name.
+    pub template: Option<&'a NamedTemplate>,
+}
+
+/// One thing that is wrong with a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FieldError {
+    /// Counted from 0, of a list.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row: Option<u32>,
+    pub field: String,
+    /// Stable; for programs.
+    pub code: String,
+    /// For people.
+    pub reason: String,
+}
+
+impl FieldError {
+    pub fn new(field: impl Into<String>, code: &str, reason: impl ToString) -> Self {
+        Self { row: None, field: field.into(), code: code.into(), reason: reason.to_string() }
+    }
+}
+
+/// Twilio's limit of a text, in UTF-16 units (21617, D10).
+const LONGEST_BODY: usize = 1600;
+/// Twilio's limit of TwiML in a request is 4000 characters; the rest is its tags.
+const LONGEST_SPEECH: usize = 3700;
+const LONGEST_REFERENCE: usize = 256;
+const MOST_LINKS: usize = 20;
+/// Beyond this it is a slip of the pen.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 2);
+
+/// A message that fulfils `wish`, not stored yet.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the fields.
+pub fn compose(
+    settings: &Settings,
+    wish: &Wish,
+    known: Known<'_>,
+    id: MessageId,
+    fingerprint: &str,
+    now: Timestamp,
+) -> Result<Message, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let number = recipient(settings, wish, known.contact, &mut errors);
+    let channels = channels(wish, known.contact, &mut errors);
+    check_media(wish, &channels, &mut errors);
+    let text = text(settings, wish, known, &channels, &mut errors);
+    check_time(wish, now, &mut errors);
+    check_labels(wish, &mut errors);
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let kind = wish.kind.unwrap_or(Kind::Message);
+    let category = wish.category.or(text.category).unwrap_or_else(|| kind.category());
+    Ok(Message {
+        id,
+        kind,
+        subject: String::new(),
+        version: 0,
+        contact: known.contact.map(|contact| contact.id.clone()),
+        offset: None,
+        channel: None,
+        facts: Facts::Direct,
+        direct: Some(Box::new(Direct {
+            category,
+            channels,
+            media_urls: wish.media_urls.clone(),
+            content: text.content,
+            call: wish.call.clone(),
+            template: wish.template.clone(),
+            reference: wish.reference.clone(),
+            links: wish.links.clone(),
+            sent_by: None,
+            fingerprint: fingerprint.to_string(),
+            has_slot: false,
+        })),
+        status: Status::Scheduled,
+        reason: None,
+        due_at: wish.send_at.unwrap_or(now).max(now),
+        lease_until: None,
+        revision: 1,
+        attempt: 0,
+        looks: 0,
+        decided_at: None,
+        to: number,
+        body: text.body,
+        segments: None,
+        cost: None,
+        month: None,
+        sid: None,
+        duration: None,
+        simulated: false,
+        error_code: None,
+        timeline: vec![Step::new(now, "asked")],
+    })
+}
+
+/// What one message of `channel` with this text is billed as: segments, messages or begun minutes.
+pub fn billed_units(channel: Channel, body: &str, has_media: bool) -> u32 {
+    match channel {
+        Channel::Sms if !has_media => segments(body),
+        Channel::Sms | Channel::Mms | Channel::Whatsapp => 1,
+        Channel::Voice => lint::speech_secs(body).div_ceil(60),
+    }
+}
+
+fn recipient(settings: &Settings, wish: &Wish, contact: Option<&Contact>, errors: &mut Vec<FieldError>) -> Option<PhoneNumber> {
+    match (&wish.to, &wish.contact_id) {
+        (Some(_), Some(_)) => errors.push(FieldError::new("to", "exclusive", "give a number or a contactId, not both")),
+        (None, None) => errors.push(FieldError::new("to", "required", "give a number (to) or a contactId")),
+        (Some(to), None) => match PhoneNumber::parse(to, &settings.default_region, settings.strictness()) {
+            Ok(number) => return Some(number),
+            Err(error) => errors.push(FieldError::new("to", "invalid_number", error)),
+        },
+        (None, Some(_)) if contact.is_none() => {
+            errors.push(FieldError::new("contactId", "unknown_contact", "there is no such contact"));
+        }
+        (None, Some(_)) => {}
+    }
+    None
+}
+
+/// The channels that the wish itself decides on.
+fn channels(wish: &Wish, contact: Option<&Contact>, errors: &mut Vec<FieldError>) -> Vec<Channel> {
+    let has_media = !wish.media_urls.is_empty();
+    if wish.call.is_some() {
+        if has_media || wish.content.is_some() {
+            errors.push(FieldError::new("mediaUrls", "exclusive", "a call has no media and no content template"));
+        }
+        return vec![Channel::Voice];
+    }
+    let mut channels = wish.channels.clone();
+    if channels.is_empty() && wish.content.is_some() {
+        channels.push(Channel::Whatsapp);
+    }
+    if channels.is_empty() && has_media {
+        let preferred = contact.and_then(|contact| contact.channel).map_or(&[Channel::Sms][..], |own| own.channels());
+        channels.extend(preferred);
+    }
+    // A text with media is an MMS, whatever it was called.
+    for channel in &mut channels {
+        if *channel == Channel::Sms && has_media {
+            *channel = Channel::Mms;
+        }
+    }
+    if wish.channels.contains(&Channel::Mms) && !has_media {
+        errors.push(FieldError::new("mediaUrls", "required", "an MMS has at least one media URL"));
+    }
+    if wish.content.is_some() && channels.iter().any(|channel| *channel != Channel::Whatsapp) {
+        errors.push(FieldError::new("contentSid", "whatsapp_only", "a content template goes over whatsapp"));
+    }
+    channels
+}
+
+fn check_media(wish: &Wish, channels: &[Channel], errors: &mut Vec<FieldError>) {
+    let most = if channels.contains(&Channel::Whatsapp) { 1 } else { media::MOST };
+    if wish.media_urls.len() > most {
+        let reason = format!("at most {most} on this channel");
+        errors.push(FieldError::new("mediaUrls", "too_many", reason));
+    }
+    for (at, url) in wish.media_urls.iter().take(media::MOST).enumerate() {
+        if let Err(error) = media::check(url) {
+            errors.push(FieldError::new(format!("mediaUrls[{at}]"), "bad_url", error));
+        }
+    }
+    if let Some(content) = &wish.content
+        && !is_content_sid(&content.sid)
+    {
+        errors.push(FieldError::new("contentSid", "invalid", "a content SID is HX and 32 hex digits"));
+    }
+}
+
+/// `^HX[0-9a-f]{32}$`, in either case of hex.
+fn is_content_sid(sid: &str) -> bool {
+    sid.strip_prefix("HX").is_some_and(|hex| hex.len() == 32 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// What a message says.
+#[derive(Default)]
+struct Text {
+    body: Option<String>,
+    content: Option<Content>,
+    category: Option<Category>,
+}
+
+fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel], errors: &mut Vec<FieldError>) -> Text {
+    let url = wish.call.as_ref().and_then(|call| call.twiml_url.as_deref());
+    let ways = [wish.body.is_some(), wish.template.is_some(), wish.content.is_some(), url.is_some()];
+    let given = ways.iter().filter(|given| **given).count();
+    let field = if wish.call.is_some() { "say" } else { "body" };
+    let of_type = wish.kind.filter(|_| given == 0);
+    if given > 1 {
+        errors.push(FieldError::new(field, "exclusive", "a message has one text: a body, a template, or a content template"));
+        return Text::default();
+    }
+    if let Some(url) = url {
+        if let Err(error) = media::check(url) {
+            errors.push(FieldError::new("twimlUrl", "bad_url", error));
+        }
+        return Text::default();
+    }
+    if given == 0 && of_type.is_none() {
+        if wish.media_urls.is_empty() {
+            let reason = if wish.call.is_some() { "say something, or give a twimlUrl" } else { "a message says something" };
+            errors.push(FieldError::new(field, "required", reason));
+        }
+        return Text::default();
+    }
+    let mut text = Text { content: wish.content.clone(), ..Text::default() };
+    text.body = match (&wish.body, &wish.template, of_type) {
+        (Some(body), _, _) => Some(body.clone()),
+        (None, Some(name), _) => match find_template(name, known.template) {
+            Some(template) if !template.active => {
+                errors.push(FieldError::new("template", "inactive_template", "this template is switched off"));
+                None
+            }
+            Some(template) => {
+                text.category = Some(template.category);
+                text.content = content_of(&template, settings, wish, known.contact, channels, errors);
+                fill(&template.text, settings, wish, known.contact, errors)
+            }
+            None => {
+                errors.push(FieldError::new("template", "unknown_template", "there is no template of this name"));
+                None
+            }
+        },
+        (None, None, Some(kind)) => fill(texts::of_type(settings, kind), settings, wish, known.contact, errors),
+        (None, None, None) => None,
+    };
+    if let Some(body) = &text.body {
+        check_body(body, field, wish.call.is_some(), errors);
+    }
+    text
+}
+
+fn find_template<'a>(name: &str, own: Option<&'a NamedTemplate>) -> Option<Cow<'a, NamedTemplate>> {
+    if let Some(own) = own {
+        return Some(Cow::Borrowed(own));
+    }
+    let default = catalogue::default_template(name)?;
+    Some(Cow::Owned(NamedTemplate {
+        name: default.name.to_string(),
+        category: default.category,
+        text: Template::parse(default.text).ok()?,
+        active: true,
+        content_sid: None,
+        content_variables: Vec::new(),
+    }))
+}
+
+/// Every variable without a value is named, not only the first.
+fn fill(
+    template: &Template,
+    settings: &Settings,
+    wish: &Wish,
+    contact: Option<&Contact>,
+    errors: &mut Vec<FieldError>,
+) -> Option<String> {
+    let rendered = template.render(|name| variable(name, settings, wish, contact));
+    if rendered.is_err() {
+        for name in template.missing(|name| variable(name, settings, wish, contact)) {
+            let reason = format!("the variable '{name}' has no value");
+            errors.push(FieldError::new(format!("variables.{name}"), "missing_variable", reason));
+        }
+    }
+    rendered.ok()
+}
+
+/// A variable's value: as asked, else what is known of the contact, else the tenant's name.
+fn variable<'a>(name: &str, settings: &'a Settings, wish: &'a Wish, contact: Option<&'a Contact>) -> Option<Cow<'a, str>> {
+    let key = attribute_key(name);
+    let asked = wish
+        .variables
+        .get(name)
+        .or_else(|| wish.variables.iter().find(|(given, _)| attribute_key(given) == key).map(|(_, value)| value));
+    if let Some(value) = asked {
+        return Some(Cow::Borrowed(value));
+    }
+    match key.as_str() {
+        "tenant" | "restaurantname" | "schoolname" | "churchname" | "businessname" => Some(Cow::Borrowed(&settings.name)),
+        "name" | "customername" => contact.map(|contact| Cow::Borrowed(contact.name.as_str())),
+        _ => contact.and_then(|contact| contact.attributes.get(&key)).map(|value| Cow::Borrowed(value.as_str())),
+    }
+}
+
+/// What Twilio's template of the same text is filled with, where the message goes over WhatsApp.
+fn content_of(
+    template: &NamedTemplate,
+    settings: &Settings,
+    wish: &Wish,
+    contact: Option<&Contact>,
+    channels: &[Channel],
+    errors: &mut Vec<FieldError>,
+) -> Option<Content> {
+    let sid = template.content_sid.clone()?;
+    if !channels.is_empty() && !channels.contains(&Channel::Whatsapp) {
+        return None;
+    }
+    let mut variables = BTreeMap::new();
+    for (at, name) in template.content_variables.iter().enumerate() {
+        match variable(name, settings, wish, contact) {
+            Some(value) => {
+                variables.insert((at + 1).to_string(), value.into_owned());
+            }
+            None => {
+                let reason = format!("the variable '{name}' has no value");
+                errors.push(FieldError::new(format!("variables.{name}"), "missing_variable", reason));
+            }
+        }
+    }
+    Some(Content { sid, variables })
+}
+
+fn check_body(body: &str, field: &str, is_spoken: bool, errors: &mut Vec<FieldError>) {
+    if body.trim().is_empty() {
+        errors.push(FieldError::new(field, "required", "a message says something"));
+    }
+    if is_spoken {
+        // As long as it becomes in XML.
+        let length: usize = body.chars().map(|c| if matches!(c, '&' | '<' | '>' | '"' | '\'') { 6 } else { 1 }).sum();
+        if length > LONGEST_SPEECH {
+            errors.push(FieldError::new(field, "too_long", format!("at most {LONGEST_SPEECH} characters are spoken")));
+        }
+        if !body.chars().all(is_xml) {
+            errors.push(FieldError::new(field, "invalid", "there are control characters in it that cannot be spoken"));
+        }
+    } else if body.encode_utf16().count() > LONGEST_BODY {
+        errors.push(FieldError::new(field, "too_long", format!("at most {LONGEST_BODY} characters; emoji count as two")));
+    }
+}
+
+/// Whether XML 1.0 can hold a character at all.
+fn is_xml(c: char) -> bool {
+    matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
+}
+
+fn check_time(wish: &Wish, now: Timestamp, errors: &mut Vec<FieldError>) {
+    // A clock may be a little off.
+    match wish.send_at {
+        Some(at) if at < now - SignedDuration::from_mins(5) => {
+            errors.push(FieldError::new("sendAt", "in_the_past", "this instant is over"));
+        }
+        Some(at) if at > now + FARTHEST => {
+            errors.push(FieldError::new("sendAt", "too_far", "at most two years ahead"));
+        }
+        Some(_) | None => {}
+    }
+}
+
+fn check_labels(wish: &Wish, errors: &mut Vec<FieldError>) {
+    if wish.reference.as_ref().is_some_and(|reference| reference.len() > LONGEST_REFERENCE) {
+        errors.push(FieldError::new("reference", "too_long", format!("at most {LONGEST_REFERENCE} bytes")));
+    }
+    if wish.links.len() > MOST_LINKS {
+        errors.push(FieldError::new("links", "too_many", format!("at most {MOST_LINKS}")));
+    }
+    for (name, value) in &wish.links {
+        if name.len() > LONGEST_REFERENCE || value.len() > LONGEST_REFERENCE {
+            errors.push(FieldError::new("links", "too_long", format!("names and values have at most {LONGEST_REFERENCE} bytes")));
+        }
+    }
+    let call = wish.call.as_ref();
+    let is_name =
+        |text: &String| text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'));
+    if call.and_then(|call| call.voice.as_ref()).is_some_and(|voice| !is_name(voice)) {
+        errors.push(FieldError::new("voice", "invalid", "a voice is a name such as alice or Polly.Joanna"));
+    }
+    if call.and_then(|call| call.language.as_ref()).is_some_and(|language| !is_name(language)) {
+        errors.push(FieldError::new("language", "invalid", "a language is a tag such as en-US"));
+    }
+}

@@ -1,0 +1,57 @@
+//! The due index: everything that waits for its instant, of all tenants.
+
+use jiff::Timestamp;
+
+use super::batches::{self, Batch};
+use super::keys::{self, SK, Waiting};
+use super::messages;
+use super::recurring::{self, Recurring};
+use super::table::{Query, StoreError, Table, string};
+use crate::domain::message::Message;
+use crate::domain::tenant::TenantId;
+
+/// Something whose instant has come.
+#[derive(Clone, Debug)]
+pub enum Due {
+    Message(Box<Message>),
+    /// Its rows do not exist yet.
+    Batch(Box<Batch>),
+    Recurring(Box<Recurring>),
+}
+
+/// What waits in a shard until `now`, the earliest first, at most about `most`.
+///
+/// May be a moment old: whoever acts on it writes by compare-and-set.
+pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Result<Vec<(TenantId, Due)>, StoreError> {
+    let partition = keys::due_partition(shard);
+    let mut waiting = Vec::new();
+    let mut after = None;
+    while waiting.len() < most {
+        let range = Some(("0".to_string(), keys::up_to(now)));
+        let (page, next) =
+            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after }).await?;
+        for item in page {
+            let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) else { continue };
+            let due = match keys::waiting(string(&item, SK)) {
+                Some(Waiting::Message) => Due::Message(Box::new(messages::message(table, item)?)),
+                Some(Waiting::Batch) => Due::Batch(Box::new(batches::batch(table, item)?)),
+                Some(Waiting::Recurring) => Due::Recurring(Box::new(recurring::recurring(table, item)?)),
+                None => continue,
+            };
+            waiting.push((tenant, due));
+        }
+        match next {
+            None => break,
+            next => after = next,
+        }
+    }
+    Ok(waiting)
+}
+
+/// The earliest instant at which something waits in the shard of `tenant`.
+pub async fn next_due(table: &Table, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
+    let partition = keys::due_shard(tenant);
+    let (page, _) =
+        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None }).await?;
+    Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
+}

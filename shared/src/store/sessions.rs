@@ -1,0 +1,53 @@
+//! WhatsApp sessions: free text goes to a number for 24 hours after it wrote (D14).
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::keys;
+use super::table::{StoreError, Table, number, string};
+use super::transaction::{Write, write_if};
+use crate::domain::phone::PhoneNumber;
+use crate::domain::tenant::TenantId;
+
+/// How long after its last message a number takes free text.
+pub const WINDOW: SignedDuration = SignedDuration::from_hours(24);
+
+/// A message came in from `from` at `now`. One that comes in late does not shorten the window.
+pub async fn open(table: &Table, tenant: &TenantId, from: &PhoneNumber, now: Timestamp) -> Result<(), StoreError> {
+    let key = keys::session(tenant, &table.keyring().number_hash(from));
+    let until = now + WINDOW;
+    let values = HashMap::from([
+        (":until".to_string(), number(until.as_millisecond())),
+        (":expires".to_string(), number((until + WINDOW).as_second())),
+    ]);
+    let condition = "attribute_not_exists(open_until) OR open_until < :until";
+    write_if(table, Write::update(table, &key, "SET open_until = :until, expires = :expires", Some(condition), values)?).await?;
+    Ok(())
+}
+
+/// Those of `numbers` whose window is open at `now`.
+pub async fn open_at(
+    table: &Table,
+    tenant: &TenantId,
+    numbers: &[&PhoneNumber],
+    now: Timestamp,
+) -> Result<HashSet<PhoneNumber>, StoreError> {
+    let mut by_place = HashMap::new();
+    let mut wanted = Vec::new();
+    for number in numbers {
+        let key = keys::session(tenant, &table.keyring().number_hash(number));
+        by_place.insert(key.pk.clone(), *number);
+        wanted.push(key);
+    }
+    let items = table.get_many(wanted).await?;
+    let until = |item: &super::table::Item| item.get("open_until").and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+    let open = items.iter().filter(|item| until(item).is_some_and(|until| until > now.as_millisecond()));
+    Ok(open.filter_map(|item| by_place.get(string(item, keys::PK)).map(|number| (*number).clone())).collect())
+}
+
+/// Lets a message go only while the window of `to` is open.
+pub fn must_be_open(table: &Table, tenant: &TenantId, to: &PhoneNumber, now: Timestamp) -> Result<Write, StoreError> {
+    let key = keys::session(tenant, &table.keyring().number_hash(to));
+    Write::check(table, &key, "open_until > :now", HashMap::from([(":now".to_string(), number(now.as_millisecond()))]))
+}

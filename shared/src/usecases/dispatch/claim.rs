@@ -1,0 +1,56 @@
+//! The claim: scheduled → sending. Whoever writes it calls Twilio, nobody else.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::decide::Draft;
+use crate::context::ContextError;
+use crate::domain::message::{Message, Status, Step};
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::messages::Change;
+use crate::store::{Table, accepted};
+
+/// A claim holds this long: well beyond the request's own deadline.
+pub const LEASE: SignedDuration = SignedDuration::from_mins(3);
+
+/// The meter that a message counts for: the calendar month in the tenant's zone, `2026-11`. What is
+/// only simulated is counted apart.
+pub fn month(settings: &Settings, is_simulated: bool, now: Timestamp) -> String {
+    let month = settings.time_zone.wall(now).strftime("%Y-%m");
+    if is_simulated { format!("simulated-{month}") } else { month.to_string() }
+}
+
+/// The message of a draft, claimed until `lease`.
+pub fn claimed(draft: &Draft, month: &str, is_simulated: bool, now: Timestamp, lease: Timestamp) -> Message {
+    let mut message = draft.message.clone();
+    message.status = Status::Sending;
+    message.attempt += 1;
+    message.looks = 0;
+    message.lease_until = Some(lease);
+    message.decided_at = Some(now);
+    message.to = Some(draft.number.clone());
+    message.body = draft.body.clone();
+    message.segments = Some(draft.units);
+    message.cost = Some(draft.cost);
+    message.month = Some(month.to_string());
+    message.simulated = is_simulated;
+    message.timeline.push(Step::with(now, "claimed", format_args!("attempt {}", message.attempt)));
+    message
+}
+
+/// What is written with a claim: the money, and the place in the frequency cap.
+pub fn reserving(
+    change: Change,
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    draft: &Draft,
+    month: &str,
+    now: Timestamp,
+) -> Result<Change, ContextError> {
+    let message = change.message();
+    let counted = settings
+        .counts_towards_cap(message)
+        .then(|| accepted::count(table, tenant, &draft.person, &message.id, now))
+        .transpose()?;
+    Ok(change.charging(month, draft.cost).along_with(counted))
+}

@@ -1,0 +1,213 @@
+//! Sends one message in the request that asks for it: a transaction that stores, claims and reserves
+//! it, the call to Twilio, and one write after that.
+//!
+//! What the waves read beforehand is a condition of the transaction here: an opt-out that comes in the
+//! same instant stops the message, whatever was read before.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::claim::{self, LEASE};
+use super::decide::{Draft, World, deferred, skipped};
+use super::hand_over::hand_over;
+use super::record::record;
+use crate::context::{Context, ContextError};
+use crate::domain::channel::Channel;
+use crate::domain::contact::Contact;
+use crate::domain::message::{Message, Reason, Status};
+use crate::domain::money::Micros;
+use crate::domain::policy::{self, Decision, Question, Verdict};
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::messages::{self, Change, Guard, Written};
+use crate::store::pace::{self, Guess, Turn};
+use crate::store::{Table, Write, accepted, consents, meter, sessions};
+use crate::telemetry;
+use crate::usecases::watch_budget;
+
+/// So far may a sender's clock run ahead before single messages wait too: Twilio queues that much
+/// itself. What is asked for in bulk never runs ahead.
+pub const BURST: SignedDuration = SignedDuration::from_hours(1);
+
+/// What became of a message that was asked for.
+#[derive(Clone, Debug)]
+pub enum Asked {
+    New(Message),
+    /// There is one of this id already; it may be another than the one that was asked for.
+    Known(Message),
+}
+
+impl Asked {
+    pub fn message(&self) -> &Message {
+        match self {
+            Self::New(message) | Self::Known(message) => message,
+        }
+    }
+}
+
+/// Stores `message`, which must not be stored yet, and sends it if it is due and may go.
+pub async fn send_now(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    message: Message,
+    contact: &Contact,
+    now: Timestamp,
+) -> Result<Asked, ContextError> {
+    let table = cx.table().await?;
+    if message.due_at > now {
+        return store(table, tenant, message).await;
+    }
+    let question = Question::about(settings, contact, &message, None);
+    let (channel, number) = match policy::decide(&question, |_| false, now) {
+        Decision::Skip(reason) => return store(table, tenant, skipped(message, None, reason, now)).await,
+        Decision::Channels(channels) => match channels.as_slice() {
+            [(channel, number, Verdict::Send)] => (*channel, number.clone()),
+            [(_, _, Verdict::Defer(until))] => return store(table, tenant, deferred(message, *until, now)).await,
+            // Several channels are parted as when a message is due: by the row that is stored first.
+            _ => return store_and_dispatch(cx, tenant, settings, message, now).await,
+        },
+    };
+    let message = Message { channel: Some(channel), ..message };
+    let body = message.body.clone();
+    let draft = Draft::new(table, settings, message, number, body);
+    if settings.counts_towards_cap(&draft.message) {
+        let counts = accepted::counts(table, tenant, &[&draft.person], now).await?;
+        let count = counts.get(&draft.person).copied().unwrap_or_default();
+        if settings.frequency_cap.is_some_and(|cap| count >= cap) {
+            return store(table, tenant, skipped(draft.message, Some(channel), Reason::FrequencyCap, now)).await;
+        }
+    }
+    claim_and_send(cx, tenant, settings, draft, now).await
+}
+
+async fn claim_and_send(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    draft: Draft,
+    now: Timestamp,
+) -> Result<Asked, ContextError> {
+    let table = cx.table().await?;
+    let account = cx.account(tenant, now).await?;
+    let channel = draft.message.channel;
+    let month = claim::month(settings, account.is_simulated(), now);
+    let limit = settings.limit(draft.message.category());
+    let sender = channel.and_then(|channel| settings.sender(channel)).unwrap_or_default().to_string();
+    let mut guess = guess(cx, tenant, &sender, now);
+    let mut guesses = 0;
+    let gone = |draft: Draft, reason| store(table, tenant, skipped(draft.message, channel, reason, now));
+    let claimed = loop {
+        let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + LEASE);
+        let change = claim::reserving(Change::new(message), table, tenant, settings, &draft, &month, now)?;
+        let change = change.guarded(guards(table, tenant, settings, &draft, &sender, guess, now)?);
+        let gate = watch_budget::gate(cx, tenant, settings, &month, limit);
+        match messages::write(table, tenant, std::slice::from_ref(&change), gate).await?.as_slice() {
+            [Written::Won] => break change.into_message(),
+            [Written::OverBudget] => {
+                let used = meter::used(table, tenant, &month).await?;
+                let after = Micros(used.0 + draft.cost.0);
+                let fits = limit.is_none_or(|limit| after <= limit);
+                // At the limit, or past a share of it: somebody is to be told.
+                let reached = if fits { after } else { settings.budget.monthly_limit.unwrap_or(after) };
+                watch_budget::tell(cx, tenant, settings, &month, reached, now).await?;
+                // Somebody else may have spent the room between our look and the next try.
+                if !fits || watch_budget::gate(cx, tenant, settings, &month, limit) == gate {
+                    return gone(draft, Reason::Budget).await;
+                }
+            }
+            [Written::Guarded(Guard::Consent)] => return gone(draft, Reason::OptedOut).await,
+            [Written::Guarded(Guard::Window)] => return gone(draft, Reason::OutsideWindow).await,
+            [Written::Guarded(Guard::Pace)] if guesses < 3 => {
+                guesses += 1;
+                guess = guess.other();
+            }
+            [Written::Guarded(Guard::Pace)] => {
+                let length = length_of(settings, &draft);
+                let turn = pace::take(table, tenant, &sender, length, pace::ANY, now).await?;
+                let (Turn::From(at) | Turn::Full(at)) = turn;
+                let at = (at - BURST).max(now + SignedDuration::from_secs(1));
+                return store(table, tenant, deferred(Message { channel, ..draft.message }, at, now)).await;
+            }
+            _ => return known(table, tenant, &draft.message).await,
+        }
+    };
+    let length = length_of(settings, &draft);
+    let before = cx.beliefs.busy_until.get(tenant, &sender).unwrap_or(now).max(now);
+    cx.beliefs.busy_until.set(tenant, &sender, before + length);
+    let mut world = World { counts: HashMap::new(), ..World::default() };
+    let mut touched = Vec::new();
+    let results = hand_over(cx, tenant, settings, &account, vec![claimed.clone()]).await;
+    record(cx, tenant, settings, results, &mut world, &mut touched, now).await?;
+    touched.iter().for_each(|message| telemetry::message(tenant, message));
+    Ok(Asked::New(touched.pop().unwrap_or(claimed)))
+}
+
+/// Whether the sender's clock is ahead of now, as far as this process knows.
+fn guess(cx: &Context, tenant: &TenantId, sender: &str, now: Timestamp) -> Guess {
+    let is_busy = cx.beliefs.busy_until.get(tenant, sender).is_some_and(|until| until > now);
+    if is_busy { Guess::Busy } else { Guess::Idle }
+}
+
+fn length_of(settings: &Settings, draft: &Draft) -> SignedDuration {
+    length(settings, draft.message.channel.unwrap_or(Channel::Sms), draft.units)
+}
+
+/// How long so many billed units keep the sender of `channel` busy. A call does for one, however long it is.
+pub fn length(settings: &Settings, channel: Channel, units: u32) -> SignedDuration {
+    let units = if channel == Channel::Voice { 1 } else { units };
+    SignedDuration::from_millis(1000 * i64::from(units) / i64::from(settings.units_per_second(channel)))
+}
+
+fn guards(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    draft: &Draft,
+    sender: &str,
+    guess: Guess,
+    now: Timestamp,
+) -> Result<Vec<(Guard, Write)>, ContextError> {
+    let mut guards = vec![(Guard::Consent, consents::must_not_be_stopped(table, tenant, &draft.number)?)];
+    if draft.message.needs_window() {
+        guards.push((Guard::Window, sessions::must_be_open(table, tenant, &draft.number, now)?));
+    }
+    let length = length_of(settings, draft);
+    guards.push((Guard::Pace, pace::turn(table, tenant, sender, length, BURST, guess, now)?));
+    Ok(guards)
+}
+
+/// Stores a message that does not go now.
+async fn store(table: &Table, tenant: &TenantId, message: Message) -> Result<Asked, ContextError> {
+    let change = Change::new(message);
+    if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
+        let message = change.into_message();
+        telemetry::message(tenant, &message);
+        return Ok(Asked::New(message));
+    }
+    known(table, tenant, change.message()).await
+}
+
+async fn store_and_dispatch(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    message: Message,
+    now: Timestamp,
+) -> Result<Asked, ContextError> {
+    let stored = store(cx.table().await?, tenant, message).await?;
+    if let Asked::New(message) = &stored {
+        let mut touched = Vec::new();
+        Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now)).await?;
+        touched.iter().for_each(|message| telemetry::message(tenant, message));
+    }
+    Ok(stored)
+}
+
+/// The message that was stored under this id before.
+async fn known(table: &Table, tenant: &TenantId, message: &Message) -> Result<Asked, ContextError> {
+    let found = messages::get_many(table, tenant, std::slice::from_ref(&message.id)).await?.pop();
+    // Gone again in the meantime: what was asked for is as good an answer as any.
+    debug_assert!(found.is_some() || message.status != Status::Scheduled);
+    Ok(Asked::Known(found.unwrap_or_else(|| message.clone())))
+}

@@ -1,0 +1,213 @@
+//! What Twilio answered, written down: accepted, refused, not processed or unknown (DESIGN §3).
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::decide::World;
+use super::now::BURST;
+use crate::context::{Context, ContextError};
+use crate::domain::channel::Channel;
+use crate::domain::consent::Keyword;
+use crate::domain::message::{Message, MessageId, Reason, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::consents::{self, Source};
+use crate::store::messages::{self, Change, Written};
+use crate::store::{Table, accepted, pace};
+use crate::twilio::client::{self, Outcome};
+use crate::usecases::record_status::UNSUBSCRIBED;
+
+/// Callbacks may change a message so often before our own write gets through.
+const TRIES: u32 = 8;
+/// The longest pause of the exponential back-off.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// Writes what Twilio answered, and tells what was spent.
+pub async fn record(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    results: Vec<(Message, Outcome)>,
+    world: &mut World,
+    touched: &mut Vec<Message>,
+    now: Timestamp,
+) -> Result<Micros, ContextError> {
+    let table = cx.table().await?;
+    let mut spent = 0;
+    let mut changes = Vec::with_capacity(results.len());
+    let mut taken = Vec::with_capacity(results.len());
+    for (message, outcome) in results {
+        let reserved = message.cost.unwrap_or_default();
+        let counts = settings.counts_towards_cap(&message);
+        let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to)).unwrap_or_default();
+        taken.push(matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone()));
+        let change = match outcome {
+            Outcome::Accepted { sid, status, segments } => {
+                let cost = settled(settings, &message, segments);
+                spent += cost.0;
+                if counts {
+                    *world.counts.entry(person).or_default() += 1;
+                }
+                accept(message, sid, status, segments, cost, now)
+            }
+            Outcome::Refused { code } => {
+                let number = message.to.clone();
+                let mut change = release(table, tenant, failed(message, code, now), reserved, counts, now)?;
+                if let (UNSUBSCRIBED, Some(number)) = (code, number) {
+                    change =
+                        change.along_with([consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?]);
+                    world.stopped.insert(number);
+                }
+                change
+            }
+            Outcome::NotProcessed { wait, code } => {
+                if code.is_some() {
+                    // Maybe the credentials were changed meanwhile.
+                    cx.forget(tenant);
+                }
+                if code == Some(client::QUEUE_FULL)
+                    && let Some(sender) = message.channel.and_then(|channel| settings.sender(channel))
+                {
+                    block(cx, tenant, sender, wait, world, now).await?;
+                }
+                release(table, tenant, again(message, settings.max_attempts, wait, code, now), reserved, counts, now)?
+            }
+            Outcome::Unknown { why } => {
+                spent += reserved.0;
+                if counts {
+                    *world.counts.entry(person).or_default() += 1;
+                }
+                let mut message = message;
+                message.timeline.push(Step::with(now, "unknown", why));
+                Change::of(message)
+            }
+        };
+        changes.push(change);
+    }
+    let written = messages::write(table, tenant, &changes, None).await?;
+    for ((change, written), taken) in changes.into_iter().zip(written).zip(taken) {
+        let message = change.into_message();
+        match (written, taken) {
+            (Written::Won, _) => touched.push(message),
+            (_, Some(outcome)) => accept_again(table, tenant, settings, &message.id, outcome, touched, now).await?,
+            (_, None) => tracing::warn!(%tenant, message = %message.id, "changed by somebody else while it was at Twilio"),
+        }
+    }
+    Ok(Micros(spent))
+}
+
+/// The sender's queue at Twilio is full: nothing more goes to it for a while, and whoever asks for a
+/// turn is given one after that (D8).
+async fn block(
+    cx: &Context,
+    tenant: &TenantId,
+    sender: &str,
+    wait: Duration,
+    world: &mut World,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    if world.blocked.contains_key(sender) {
+        return Ok(());
+    }
+    let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(10));
+    world.blocked.insert(sender.to_string(), until);
+    tracing::warn!(%tenant, %until, "the sender's queue at Twilio is full");
+    Ok(pace::block(cx.table().await?, tenant, sender, until + BURST).await?)
+}
+
+/// A callback was faster than our write: what it knew stays, what the answer knew is added.
+async fn accept_again(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    id: &MessageId,
+    outcome: Outcome,
+    touched: &mut Vec<Message>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let Outcome::Accepted { sid, status, segments } = outcome else { return Ok(()) };
+    for _ in 0..TRIES {
+        let Some(fresh) = messages::get_many(table, tenant, std::slice::from_ref(id)).await?.pop() else { return Ok(()) };
+        let cost = settled(settings, &fresh, segments);
+        let change = accept(fresh, sid.clone(), status, segments, cost, now);
+        if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
+            touched.push(change.into_message());
+            return Ok(());
+        }
+    }
+    // Every callback keeps the SID; only a difference in segments goes unsettled.
+    tracing::warn!(%tenant, message = %id, "callbacks kept changing the message");
+    Ok(())
+}
+
+/// What it really costs: by Twilio's count of segments, once there is one.
+fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Micros {
+    match (message.channel, &message.to, segments) {
+        (Some(Channel::Sms), Some(to), Some(segments)) => Micros(settings.price(Channel::Sms, to).0 * i64::from(segments)),
+        _ => message.cost.unwrap_or_default(),
+    }
+}
+
+fn accept(mut message: Message, sid: String, status: Status, segments: Option<u32>, cost: Micros, now: Timestamp) -> Change {
+    let reserved = message.cost.unwrap_or_default();
+    message.timeline.push(Step::with(now, "accepted", format_args!("{status} {sid}")));
+    message.status = status.max(message.status);
+    message.lease_until = None;
+    message.sid.get_or_insert(sid);
+    message.segments = segments.filter(|_| message.channel == Some(Channel::Sms)).or(message.segments);
+    message.cost = Some(cost);
+    let month = message.month.clone().unwrap_or_default();
+    Change::of(message).charging(&month, Micros(cost.0 - reserved.0))
+}
+
+fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {
+    message.timeline.push(Step::with(now, "refused", code));
+    message.status = Status::Failed;
+    message.lease_until = None;
+    message.error_code = Some(code);
+    message
+}
+
+/// Back to waiting, or failed after too many attempts.
+fn again(mut message: Message, attempts: u32, wait: Duration, code: Option<u32>, now: Timestamp) -> Message {
+    message.error_code = code;
+    message.lease_until = None;
+    let detail = code.map_or("could not connect".to_string(), |code| code.to_string());
+    message.timeline.push(Step::with(now, "not_processed", detail));
+    if message.attempt >= attempts {
+        message.status = Status::Failed;
+        message.reason = Some(Reason::NotProcessed);
+    } else {
+        message.status = Status::Scheduled;
+        message.due_at = now + backoff(&message, wait);
+    }
+    message
+}
+
+/// Exponential with full jitter, never less than Twilio asked for. The jitter comes from the
+/// message's id, so that a run can be repeated.
+fn backoff(message: &Message, wait: Duration) -> SignedDuration {
+    let ceiling = Duration::from_secs(1 << message.attempt.min(10)).min(LONGEST_WAIT);
+    let spread =
+        message.id.as_str().bytes().fold(u64::from(message.attempt), |hash, byte| hash.wrapping_mul(31) + u64::from(byte));
+    let jitter = Duration::from_millis(spread % (ceiling.as_millis() as u64 + 1));
+    SignedDuration::try_from(wait + jitter).unwrap_or(SignedDuration::from_mins(10))
+}
+
+/// Gives the reserved money back, and the place in the frequency cap.
+fn release(
+    table: &Table,
+    tenant: &TenantId,
+    mut message: Message,
+    reserved: Micros,
+    counts: bool,
+    now: Timestamp,
+) -> Result<Change, ContextError> {
+    let month = message.month.clone().unwrap_or_default();
+    message.cost = None;
+    let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to));
+    let uncount =
+        person.filter(|_| counts).map(|person| accepted::uncount(table, tenant, &person, &message.id, now)).transpose()?;
+    Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
+}
