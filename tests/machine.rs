@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use jiff::Timestamp;
+use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use local::clock::Clock;
+use local::gateway;
 use local::host::{Host, Options};
 use local::school_folder::{self, SchoolFolder};
 use local::simulate::{self, Span};
+use serde_json::{Value, json};
+use shared::api;
 use shared::domain::message::Message;
-use shared::domain::tenant::TenantId;
-use shared::store::{keys, messages};
+use shared::domain::money::Micros;
+use shared::domain::tenant::{Settings, TenantId, Types};
+use shared::store::{contacts, due, keys, messages, tenants};
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
@@ -81,4 +87,93 @@ pub fn program(name: &str) -> PathBuf {
         std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_path_buf()
     });
     folder.join(name)
+}
+
+/// Posts JSON to the API, as `role` of the sample school, and answers status and JSON.
+pub async fn post(host: &Host, role: &str, path: &str, key: Option<&str>, body: &Value) -> (StatusCode, Value) {
+    post_raw(host, role, path, key, body.to_string().into()).await
+}
+
+pub async fn post_raw(host: &Host, role: &str, path: &str, key: Option<&str>, body: Bytes) -> (StatusCode, Value) {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/json".parse().unwrap());
+    if let Some(key) = key {
+        headers.insert("idempotency-key", key.parse().unwrap());
+    }
+    call(host, Method::POST, role, path, headers, body).await
+}
+
+pub async fn get(host: &Host, role: &str, path: &str) -> (StatusCode, Value) {
+    call(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await
+}
+
+/// Below `/v1/tenants/sample`, through the events of the gateway.
+async fn call(host: &Host, method: Method, role: &str, path: &str, headers: HeaderMap, body: Bytes) -> (StatusCode, Value) {
+    let claims = json!({ "tenant": "sample", "role": role, "sub": "user-1" });
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let path = format!("/v1/tenants/sample{path}");
+    let event = gateway::event(&method, &path, query, &headers, &body, Some(claims), host.clock.now());
+    let cx = host.cx.clone();
+    let function = if method == Method::POST { api::send_message(cx) } else { api::manage_tenant(cx) };
+    let response = gateway::invoke(function, event).await;
+    let (parts, body) = response.into_parts();
+    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let mut json: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+    if let (Some(wait), Value::Object(json)) = (parts.headers.get("retry-after"), &mut json) {
+        json.insert("retryAfter".into(), wait.to_str().unwrap().into());
+    }
+    (parts.status, json)
+}
+
+/// A machine on which nothing is planned, whose tenant has the sample's settings, changed by `change`.
+/// Its clock stands at noon in New York.
+pub async fn quiet_machine(change: impl FnOnce(&mut Settings)) -> Host {
+    let host = unconnected_machine(change).await;
+    let settings = host.cx.settings(&tenant(), host.clock.now()).await.unwrap();
+    let senders = [settings.senders.sms.clone(), settings.senders.whatsapp.clone()].into_iter().flatten().collect();
+    host.connect(&tenant(), senders).await.unwrap();
+    host
+}
+
+/// The same, whose tenant has no account at Twilio.
+pub async fn unconnected_machine(change: impl FnOnce(&mut Settings)) -> Host {
+    let (folder, _) = sample();
+    let now: Timestamp = "2026-03-10T16:00:00Z".parse().unwrap();
+    let host = machine(now).await;
+    let mut settings = folder.school.settings;
+    settings.types = Types::default();
+    settings.budget.monthly_limit = Micros::parse("1000");
+    settings.frequency_cap = None;
+    change(&mut settings);
+    let table = host.cx.table().await.unwrap();
+    tenants::put_settings(table, &tenant(), &settings).await.unwrap();
+    contacts::put_many(table, &tenant(), &folder.school.contacts).await.unwrap();
+    host
+}
+
+/// Lets everything happen that is still to happen within `length`: callbacks, what is due, what is stuck.
+pub async fn settle(host: &Host, length: SignedDuration) {
+    let until = host.clock.now() + length;
+    loop {
+        let now = host.clock.now();
+        for callback in host.twilio.take_callbacks() {
+            let status = host.bring(&callback, now).await;
+            assert!(status.is_success(), "{status}");
+        }
+        host.drain_queue(now).await.unwrap();
+        host.tick(now).await.unwrap();
+        let due = due::next_due(host.cx.table().await.unwrap(), &tenant()).await.unwrap();
+        let next = [due, host.twilio.next_callback_due()].into_iter().flatten().min();
+        match next.filter(|next| *next <= until) {
+            Some(next) => host.clock.set(next.max(now + SignedDuration::from_millis(1))),
+            None => break,
+        }
+    }
+}
+
+/// Every message of the sample tenant that is due around the clock's present day.
+pub async fn messages_of(host: &Host) -> Vec<Message> {
+    let now = host.clock.now();
+    let day = SignedDuration::from_hours(24);
+    all_messages(host, &tenant(), Span { from: now - day * 3, until: now + day }).await
 }

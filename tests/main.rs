@@ -6,9 +6,13 @@ mod machine;
 
 mod api;
 mod bad_input;
+mod bulk;
 mod crash;
 mod functions;
+mod messages;
 mod never_twice;
+mod openapi;
 mod school;
+mod sending;
 mod tidy;
 mod vectors;

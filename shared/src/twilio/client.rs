@@ -223,6 +223,8 @@ pub struct Listed {
     #[serde(default)]
     pub error_code: Option<u32>,
     #[serde(default)]
+    pub from: Option<String>,
+    #[serde(default)]
     price: Option<String>,
     #[serde(default)]
     price_unit: Option<String>,

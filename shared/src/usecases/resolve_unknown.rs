@@ -37,6 +37,10 @@ pub async fn resolve_unknown(
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
     let account = cx.account(tenant, now).await?;
+    let claim_of = |message: &Message| message.decided_at.unwrap_or(message.due_at);
+    let earliest = stuck.iter().map(claim_of).min().unwrap_or(now);
+    // Read at most once, and only if there is something to find.
+    let mut bound: Option<HashSet<String>> = None;
     for message in stuck {
         let credentials = match &account {
             Account::Twilio(credentials) if !message.simulated => credentials,
@@ -49,10 +53,10 @@ pub async fn resolve_unknown(
                 continue;
             }
         };
-        let claimed_at = message.decided_at.unwrap_or(message.due_at);
+        let claimed_at = claim_of(&message);
         let (resource, to) = (Resource::of(message.channel), client::address(&message));
         let base = &cx.config.twilio_api_base;
-        let listed = client::list(&cx.http, base, &credentials, resource, &to, claimed_at - SKEW).await;
+        let listed = client::list(&cx.http, base, credentials, resource, &to, claimed_at - SKEW).await;
         let listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
@@ -61,10 +65,17 @@ pub async fn resolve_unknown(
                 continue;
             }
         };
-        let found = find(table, tenant, &message, &listed, claimed_at, now).await?;
-        match found {
+        let candidates = candidates(&settings, &message, &listed, claimed_at);
+        if !candidates.is_empty() && bound.is_none() {
+            bound = Some(bound_sids(table, tenant, earliest, now).await?);
+        }
+        let is_free = |listed: &&&Listed| bound.as_ref().is_none_or(|bound| !bound.contains(&listed.sid));
+        match candidates.iter().find(is_free) {
             Some(found) => {
                 let status = Status::from_twilio(&found.status).unwrap_or(Status::Queued);
+                if let Some(bound) = &mut bound {
+                    bound.insert(found.sid.clone());
+                }
                 let report = Report { status, sid: found.sid.clone(), error_code: found.error_code, step: "found" };
                 if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
                     touched.push(*merged);
@@ -81,46 +92,37 @@ pub async fn resolve_unknown(
     Ok(())
 }
 
-/// The listed message that must be ours: same body, created since the claim, bound to no other of our messages.
-async fn find<'a>(
-    table: &Table,
-    tenant: &TenantId,
-    message: &Message,
-    listed: &'a [Listed],
-    claimed_at: Timestamp,
-    now: Timestamp,
-) -> Result<Option<&'a Listed>, ContextError> {
-    let ours = text_at_twilio(message);
-    // A call has no text, and a content template's is Twilio's own.
-    // Twilio may have replaced look-alikes, and puts a trial account's notice before the body.
+/// What of the list may be `message`: created since the claim, with the same text.
+///
+/// A call has no text, and a content template's is Twilio's own: there the sender must be ours.
+fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], claimed_at: Timestamp) -> Vec<&'a Listed> {
+    let since = |listed: &&Listed| listed.created().is_some_and(|created| created >= claimed_at - SKEW);
+    let sender = message.channel.and_then(|channel| settings.sender(channel)).unwrap_or_default();
+    let is_content = message.direct.as_ref().is_some_and(|direct| direct.content.is_some());
+    let has_own_text = message.channel != Some(Channel::Voice) && !(is_content && message.channel == Some(Channel::Whatsapp));
+    let ours = smart_encoded(message.body.as_deref().unwrap_or_default());
     let same = |listed: &&Listed| {
-        smart_encoded(listed.body.as_deref().unwrap_or_default()).ends_with(&ours)
-            && listed.created().is_some_and(|created| created >= claimed_at - SKEW)
+        let theirs = smart_encoded(listed.body.as_deref().unwrap_or_default());
+        match (has_own_text, ours.is_empty()) {
+            (true, true) => theirs.is_empty(),
+            // Twilio may have replaced look-alikes, and puts a trial account's notice before the body.
+            (true, false) => theirs.ends_with(&ours),
+            // A messaging service picks the sender later.
+            (false, _) => listed.from.as_deref().is_none_or(|from| from == sender || sender.starts_with("MG")),
+        }
     };
-    let candidates: Vec<&Listed> = listed.iter().filter(same).collect();
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    let mut bound = HashSet::new();
-    let mut day = keys::day(claimed_at - LATEST);
-    while day <= keys::day(now + SignedDuration::from_hours(24)) {
-        let of_day = messages::log(table, tenant, day).await?;
-        bound.extend(of_day.into_iter().filter(|other| other.id != message.id).filter_map(|other| other.sid));
-        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
-    }
-    Ok(candidates.into_iter().find(|listed| !bound.contains(&listed.sid)))
+    listed.iter().filter(since).filter(same).collect()
 }
 
-/// What of a message's text Twilio shows in its list; nothing of a call, or of a template of its own.
-fn text_at_twilio(message: &Message) -> String {
-    let content = message.direct.as_ref().is_some_and(|direct| direct.content.is_some());
-    match message.channel {
-        Some(Channel::Voice) => String::new(),
-        Some(Channel::Whatsapp) if content => String::new(),
-        Some(Channel::Sms | Channel::Mms | Channel::Whatsapp) | None => {
-            smart_encoded(message.body.as_deref().unwrap_or_default())
-        }
+/// The SIDs that messages of ours have, of all that were due lately.
+async fn bound_sids(table: &Table, tenant: &TenantId, since: Timestamp, now: Timestamp) -> Result<HashSet<String>, ContextError> {
+    let mut bound = HashSet::new();
+    let mut day = keys::day(since - LATEST);
+    while day <= keys::day(now + SignedDuration::from_hours(24)) {
+        bound.extend(messages::log(table, tenant, day).await?.into_iter().filter_map(|other| other.sid));
+        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
     }
+    Ok(bound)
 }
 
 /// One more look that found nothing: look again later, or send again.

@@ -8,7 +8,7 @@ use super::dispatch::now::{Asked, send_now};
 use crate::context::{Context, ContextError};
 use crate::domain::compose::{FieldError, Known, Wish, compose};
 use crate::domain::contact::Contact;
-use crate::domain::message::{Direct, Message, MessageId, derived};
+use crate::domain::message::{Message, MessageId, derived};
 use crate::domain::tenant::TenantId;
 use crate::store::{contacts, messages};
 
@@ -105,5 +105,5 @@ pub(super) fn fingerprint(tenant: &TenantId, wish: &impl serde::Serialize) -> St
 }
 
 fn fingerprint_of(message: &Message) -> Option<&String> {
-    message.direct.as_ref().map(|direct: &Box<Direct>| &direct.fingerprint)
+    message.direct.as_deref().map(|direct| &direct.fingerprint)
 }
