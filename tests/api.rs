@@ -53,7 +53,8 @@ async fn the_log_shows_what_happened_to_its_own_tenant_only() {
     let (status, message) = get(&path, "", viewer.clone()).await;
     assert_eq!(status, StatusCode::OK);
     let steps: Vec<&str> = message["timeline"].as_array().unwrap().iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(steps[..3], ["planned", "claimed", "accepted"]);
+    let known: Vec<&str> = steps.into_iter().filter(|step| *step != "parted").take(3).collect();
+    assert_eq!(known, ["planned", "claimed", "accepted"]);
 
     let other = json!({ "tenant": "other", "role": "admin" });
     for path in ["/v1/tenants/sample/messages", "/v1/tenants/sample/settings", &path] {

@@ -1,9 +1,10 @@
-//! `GET /messages`, `GET /messages/{id}`: what was sent, what waits, and why what was not.
+//! `GET /messages`, `GET /calls`, and one of each: what was sent, what waits, and why what was not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,6 +22,7 @@ use crate::domain::contact::Category;
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::{Kind, Offset};
+use crate::domain::tenant::TenantId;
 use crate::store::keys;
 use crate::store::messages::{self, LogEntry};
 use crate::twilio::error_codes;
@@ -130,9 +132,28 @@ pub async fn list(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
     caller: Caller,
-    filter: Result<Query<Filter>, axum::extract::rejection::QueryRejection>,
+    filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    page(&cx, &caller.tenant, filter, now).await
+}
+
+/// The calls among them (S1-07, S1-41).
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/calls", tag = "calls",
+    params(("tenant" = String, Path), Filter), responses((status = 200, body = Page), Refusals)
+)]
+pub async fn calls(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    caller: Caller,
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Result<Json<Page>, Problem> {
+    let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    page(&cx, &caller.tenant, Filter { channel: Some(Channel::Voice), ..filter }, now).await
+}
+
+async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
     let from = filter.from.unwrap_or(now - SignedDuration::from_hours(24));
     let to = filter.to.unwrap_or(now + SignedDuration::from_hours(48));
     if to < from || to.duration_since(from) > LONGEST_SPAN {
@@ -145,7 +166,7 @@ pub async fn list(
     let mut items: Vec<Message> = Vec::new();
     let mut more = false;
     while day <= keys::day(to) && !more {
-        let page = messages::log_page(table, &caller.tenant, day, from, after.as_ref(), limit).await?;
+        let page = messages::log_page(table, tenant, day, from, after.as_ref(), limit).await?;
         let full = page.len() == limit as usize;
         for message in page {
             after = Some(LogEntry { due_at: message.due_at, id: message.id.clone() });
@@ -176,13 +197,36 @@ pub async fn get(
     caller: Caller,
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<MessageView>, Problem> {
+    Ok(Json(with_story(found(&cx, &caller.tenant, &id).await?)))
+}
+
+/// One call, with its story.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/calls/{id}", tag = "calls",
+    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, body = MessageView), Refusals)
+)]
+pub async fn call(
+    State(cx): State<Arc<Context>>,
+    caller: Caller,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Json<MessageView>, Problem> {
+    let call = found(&cx, &caller.tenant, &id).await?;
+    if call.channel != Some(Channel::Voice) {
+        return Err(Problem::not_found("there is no such call"));
+    }
+    Ok(Json(with_story(call)))
+}
+
+async fn found(cx: &Context, tenant: &TenantId, id: &str) -> Result<Message, Problem> {
     let missing = || Problem::not_found("there is no such message");
-    let id = MessageId::parse(&id).ok_or_else(missing)?;
-    let found = messages::get_many(cx.table().await?, &caller.tenant, &[id]).await?;
-    let message = found.into_iter().next().ok_or_else(missing)?;
+    let id = MessageId::parse(id).ok_or_else(missing)?;
+    messages::get_many(cx.table().await?, tenant, &[id]).await?.pop().ok_or_else(missing)
+}
+
+fn with_story(message: Message) -> MessageView {
     let step = |Step { at, step, detail }: Step| StepView { at, step, detail };
     let timeline = Some(message.timeline.iter().cloned().map(step).collect());
-    Ok(Json(MessageView { timeline, ..view(message) }))
+    MessageView { timeline, ..view(message) }
 }
 
 impl Filter {

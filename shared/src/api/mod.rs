@@ -42,7 +42,9 @@ pub fn manage_tenant(cx: Arc<Context>) -> Router {
     let tenant = Router::new()
         .route("/settings", get(settings::get))
         .route("/messages", get(messages::list))
-        .route("/messages/{id}", get(messages::get));
+        .route("/messages/{id}", get(messages::get))
+        .route("/calls", get(messages::calls))
+        .route("/calls/{id}", get(messages::call));
     routes(Router::new().nest("/v1/tenants/{tenant}", tenant).route("/v1/openapi.json", get(openapi::get)), cx)
 }
 

@@ -58,6 +58,8 @@ pub enum Refusals {
         super::preview::explain,
         super::messages::list,
         super::messages::get,
+        super::messages::calls,
+        super::messages::call,
         super::settings::get,
         get,
     ),

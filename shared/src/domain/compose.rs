@@ -265,7 +265,8 @@ fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel]
             }
             Some(template) => {
                 text.category = Some(template.category);
-                text.content = content_of(&template, settings, wish, known.contact, channels, errors);
+                let named = template.content_sid.as_ref().map(|sid| (sid, template.content_variables.as_slice()));
+                text.content = content_of(named, settings, wish, known.contact, channels, errors);
                 fill(&template.text, settings, wish, known.contact, errors)
             }
             None => {
@@ -273,7 +274,12 @@ fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel]
                 None
             }
         },
-        (None, None, Some(kind)) => fill(texts::of_type(settings, kind), settings, wish, known.contact, errors),
+        (None, None, Some(kind)) => {
+            let of_type = settings.kind(kind);
+            let named = of_type.and_then(|own| Some((own.content_sid.as_ref()?, own.content_variables.as_slice())));
+            text.content = content_of(named, settings, wish, known.contact, channels, errors);
+            fill(texts::of_type(settings, kind), settings, wish, known.contact, errors)
+        }
         (None, None, None) => None,
     };
     if let Some(body) = &text.body {
@@ -334,19 +340,19 @@ fn variable<'a>(name: &str, settings: &'a Settings, wish: &'a Wish, contact: Opt
 
 /// What Twilio's template of the same text is filled with, where the message goes over WhatsApp.
 fn content_of(
-    template: &NamedTemplate,
+    named: Option<(&String, &[String])>,
     settings: &Settings,
     wish: &Wish,
     contact: Option<&Contact>,
     channels: &[Channel],
     errors: &mut Vec<FieldError>,
 ) -> Option<Content> {
-    let sid = template.content_sid.clone()?;
+    let (sid, names) = named?;
     if !channels.is_empty() && !channels.contains(&Channel::Whatsapp) {
         return None;
     }
     let mut variables = BTreeMap::new();
-    for (at, name) in template.content_variables.iter().enumerate() {
+    for (at, name) in names.iter().enumerate() {
         match variable(name, settings, wish, contact) {
             Some(value) => {
                 variables.insert((at + 1).to_string(), value.into_owned());
@@ -357,7 +363,7 @@ fn content_of(
             }
         }
     }
-    Some(Content { sid, variables })
+    Some(Content { sid: sid.clone(), variables })
 }
 
 fn check_body(body: &str, field: &str, is_spoken: bool, errors: &mut Vec<FieldError>) {

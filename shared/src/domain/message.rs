@@ -341,6 +341,25 @@ pub struct Direct {
     pub has_slot: bool,
 }
 
+impl Direct {
+    /// Of a message that was planned, which wants nothing but the content template of its type.
+    pub fn only_content(kind: Kind, content: Content) -> Box<Self> {
+        Box::new(Self {
+            category: kind.category(),
+            channels: Vec::new(),
+            media_urls: Vec::new(),
+            content: Some(content),
+            call: None,
+            template: None,
+            reference: None,
+            links: BTreeMap::new(),
+            sent_by: None,
+            fingerprint: String::new(),
+            has_slot: false,
+        })
+    }
+}
+
 /// A Content template and what fills it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Content {
@@ -485,11 +504,12 @@ impl Message {
         self.kind == Kind::Test || self.category() == Category::Authentication
     }
 
-    /// Free text over WhatsApp, which only goes to somebody who wrote within a day (D14). What a school
-    /// plans stands for its approved templates.
+    /// Free text over WhatsApp, which only goes to somebody who wrote within a day (D14). A type's own
+    /// text stands for its approved template, whether the tenant named that or not.
     pub fn needs_window(&self) -> bool {
-        let free = self.direct.as_ref().is_some_and(|direct| direct.content.is_none());
-        free && self.channel == Some(Channel::Whatsapp)
+        let is_written = matches!(self.kind, Kind::Message | Kind::Test);
+        let is_free = self.direct.as_ref().is_some_and(|direct| direct.content.is_none());
+        is_written && is_free && self.channel == Some(Channel::Whatsapp)
     }
 
     /// Until when it was put off in the moment in which it was asked for.

@@ -322,11 +322,24 @@ pub struct TypeSettings {
     /// The default text when absent.
     #[serde(default)]
     pub template: Option<Template>,
+    /// The approved template of Twilio's that says the same over WhatsApp: `HX…` (D14).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_sid: Option<String>,
+    /// Which variables fill its `{{1}}`, `{{2}}`, …
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content_variables: Vec<String>,
 }
 
 impl Default for TypeSettings {
     fn default() -> Self {
-        Self { enabled: true, channels: sms_only(), offsets: None, template: None }
+        Self {
+            enabled: true,
+            channels: sms_only(),
+            offsets: None,
+            template: None,
+            content_sid: None,
+            content_variables: Vec::new(),
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::contact::{Contact, attribute_key};
 use super::lesson::Lesson;
 use super::local_time::{self, Zone};
-use super::message::Facts;
+use super::message::{Content, Facts};
 use super::payment::Payment;
 use super::reminder::Kind;
 use super::template::{MissingVariable, Template};
@@ -52,6 +52,31 @@ pub fn render(
 ) -> Result<String, MissingVariable> {
     let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
     template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))
+}
+
+/// The approved template of Twilio's that says the same over WhatsApp, filled; `None` if the tenant named none.
+///
+/// # Errors
+/// As [`render`].
+pub fn content(
+    settings: &Settings,
+    kind: Kind,
+    facts: &Facts,
+    topic: Topic<'_>,
+    contact: &Contact,
+    now: Timestamp,
+) -> Result<Option<Content>, MissingVariable> {
+    let Some((sid, names)) =
+        settings.kind(kind).and_then(|settings| Some((settings.content_sid.as_ref()?, &settings.content_variables)))
+    else {
+        return Ok(None);
+    };
+    let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
+    let filled = names.iter().zip(1..).map(|(name, at)| {
+        let value = value(name, facts, topic, contact, zone, now).filter(|value| !value.is_empty());
+        Ok((at.to_string(), value.ok_or_else(|| MissingVariable(name.clone()))?.into_owned()))
+    });
+    Ok(Some(Content { sid: sid.clone(), variables: filled.collect::<Result<_, _>>()? }))
 }
 
 /// The text of a type of message, to be filled with what somebody asks for.

@@ -9,6 +9,7 @@ use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::money::Micros;
 use crate::domain::phone::{self, PhoneNumber, Strictness};
 use crate::domain::tenant::TenantId;
+use crate::store::Table;
 use crate::store::consents::{self, Source};
 use crate::store::messages::{self, Change, Merged, Report};
 use crate::telemetry;
@@ -91,30 +92,28 @@ async fn charge_minutes(
     now: Timestamp,
 ) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    let (Some(Channel::Voice), Some(to), Some(month)) = (message.channel, &message.to, message.month.clone()) else {
-        return Ok(());
-    };
+    let (Some(Channel::Voice), Some(to)) = (message.channel, &message.to) else { return Ok(()) };
     let minutes = secs.div_ceil(60);
     let cost = Micros(settings.price(Channel::Voice, to).0 * i64::from(minutes));
+    let ended = Message { segments: Some(minutes), duration: Some(secs), ..message.clone() };
+    charge(cx.table().await?, tenant, &ended, cost).await
+}
+
+/// Charges `message` what it really cost, instead of what was reserved or charged before: spent is
+/// spent, whatever the limit says. Lost to somebody else's change, that one knows as much.
+pub(super) async fn charge(table: &Table, tenant: &TenantId, message: &Message, cost: Micros) -> Result<(), ContextError> {
+    let Some(month) = message.month.clone() else { return Ok(()) };
     let difference = Micros(cost.0 - message.cost.unwrap_or_default().0);
-    let charged = Message { cost: Some(cost), segments: Some(minutes), duration: Some(secs), ..message.clone() };
-    // Lost to another callback, which merges nothing more: the end of a call comes once.
-    messages::write(cx.table().await?, tenant, &[Change::of(charged).charging(&month, difference)], None).await?;
+    let charged = Message { cost: Some(cost), ..message.clone() };
+    messages::write(table, tenant, &[Change::of(charged).charging(&month, difference)], None).await?;
     Ok(())
 }
 
 /// A message that was given up as never sent, its money given back, and now turns out to be: it is
-/// charged after all, whatever the limit says, for it is spent.
+/// charged after all.
 async fn charge_late(cx: &Context, tenant: &TenantId, message: &Message, now: Timestamp) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    let (Some(channel), Some(to), Some(units), Some(month)) =
-        (message.channel, &message.to, message.segments, message.month.clone())
-    else {
-        return Ok(());
-    };
+    let (Some(channel), Some(to), Some(units)) = (message.channel, &message.to, message.segments) else { return Ok(()) };
     let cost = Micros(settings.price(channel, to).0 * i64::from(units));
-    let charged = Message { cost: Some(cost), ..message.clone() };
-    // Lost to another callback, that one charges it.
-    messages::write(cx.table().await?, tenant, &[Change::of(charged).charging(&month, cost)], None).await?;
-    Ok(())
+    charge(cx.table().await?, tenant, message, cost).await
 }

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::record_status::charge;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status, Step};
@@ -78,6 +79,9 @@ pub async fn resolve_unknown(
                 }
                 let report = Report { status, sid: found.sid.clone(), error_code: found.error_code, step: "found" };
                 if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
+                    if let Some(price) = found.price(&settings.budget.currency) {
+                        charge(table, tenant, &merged, price).await?;
+                    }
                     touched.push(*merged);
                 }
             }

@@ -1,5 +1,7 @@
 //! The claim: scheduled → sending. Whoever writes it calls Twilio, nobody else.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::decide::Draft;
@@ -11,6 +13,10 @@ use crate::store::{Table, accepted};
 
 /// A claim holds this long: well beyond the request's own deadline.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(3);
+
+/// Whoever has not called Twilio so long after the claim does not call any more: the lease would lapse
+/// while Twilio has the request, and somebody else might send again. A request takes 15 seconds at most.
+pub const LATEST_CALL: Duration = Duration::from_secs(140);
 
 /// The meter that a message counts for: the calendar month in the tenant's zone, `2026-11`. What is
 /// only simulated is counted apart.

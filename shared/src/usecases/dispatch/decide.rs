@@ -13,7 +13,7 @@ use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
 use crate::domain::contact::Contact;
 use crate::domain::lesson::Lesson;
-use crate::domain::message::{Facts, Message, MessageId, Reason, Status, Step};
+use crate::domain::message::{Direct, Facts, Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
@@ -221,7 +221,19 @@ pub async fn decide(
             None => Ok(message.body.clone()),
         };
         drafts.push(match body {
-            Ok(body) => Draft::new(table, settings, message, number, body),
+            Ok(body) => {
+                if let (Some(topic), Some(Channel::Whatsapp)) = (basis.topic, message.channel) {
+                    match texts::content(settings, message.kind, &message.facts, topic, &basis.contact, now) {
+                        Ok(content) => message.direct = content.map(|content| Direct::only_content(message.kind, content)),
+                        Err(missing) => {
+                            message.timeline.push(Step::with(now, "missing", missing));
+                            drafts.push(Draft::against(table, message, number, Reason::MissingVariable));
+                            continue;
+                        }
+                    }
+                }
+                Draft::new(table, settings, message, number, body)
+            }
             Err(missing) => {
                 message.timeline.push(Step::with(now, "missing", missing));
                 Draft::against(table, message, number, Reason::MissingVariable)
@@ -270,6 +282,8 @@ fn part(
         changes.push((Change::of(deferred(message, until, now)), Vec::new()));
         return;
     }
+    let mut message = message;
+    message.timeline.push(Step::new(now, "parted"));
     let row = |message: Message, channel: Channel, verdict: Verdict| match verdict {
         Verdict::Send => Message { channel: Some(channel), ..message },
         Verdict::Defer(until) => deferred(Message { channel: Some(channel), ..message }, until, now),

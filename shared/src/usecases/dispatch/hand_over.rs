@@ -1,21 +1,27 @@
 //! The call to Twilio, or the pretence of one for a tenant that has no account yet.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::claim::LATEST_CALL;
 
 use crate::context::{Account, Context};
 use crate::domain::message::{Message, Status, derived};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::twilio::client::{self, Outcome, Outgoing};
 
-/// Calls Twilio for each claimed message, some at a time; the answers come in the messages' order.
+/// Calls Twilio for each message, all claimed since `claimed_at`, some at a time; the answers come in
+/// the messages' order.
 pub async fn hand_over(
     cx: &Context,
     tenant: &TenantId,
     settings: &Settings,
     account: &Account,
     claimed: Vec<Message>,
+    claimed_at: Instant,
 ) -> Vec<(Message, Outcome)> {
     let credentials = match account {
         Account::Twilio(credentials) => credentials,
@@ -30,6 +36,9 @@ pub async fn hand_over(
         let outgoing = Outgoing::new(&message, sender, status_callback(&cx.config.public_url, tenant, &message));
         calls.spawn(async move {
             let turn = window.turn().await;
+            if claimed_at.elapsed() > LATEST_CALL {
+                return (at, message, Outcome::NotProcessed { wait: Duration::ZERO, code: None });
+            }
             let outcome = client::send(&http, &base, &credentials, &outgoing).await;
             turn.learn(&outcome);
             (at, message, outcome)

@@ -36,25 +36,31 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     let table = cx.table().await?;
     let mut dispatched = Dispatched::default();
     for shard in 0..DUE_SHARDS {
-        let mut by_tenant: BTreeMap<TenantId, Vec<Message>> = BTreeMap::new();
+        // By id: what a batch makes may stand in the index by itself already.
+        let mut by_tenant: BTreeMap<TenantId, BTreeMap<MessageId, Message>> = BTreeMap::new();
         for (tenant, due) in due::due(table, shard, MOST, now).await? {
-            // What these make is due later in this run, or in the next.
+            // What these make and is due goes in this run.
             let made = match due {
                 Due::Message(message) => {
-                    by_tenant.entry(tenant).or_default().push(*message);
+                    by_tenant.entry(tenant).or_default().insert(message.id.clone(), *message);
                     continue;
                 }
                 Due::Batch(batch) => Box::pin(open_batch(cx, &tenant, *batch, now)).await,
                 Due::Recurring(recurring) => Box::pin(repeat_message(cx, &tenant, *recurring, now)).await,
             };
             match made {
-                Ok(made) => by_tenant.entry(tenant).or_default().extend(made.into_iter().filter(|made| made.due_at <= now)),
+                Ok(made) => {
+                    let of_tenant = by_tenant.entry(tenant).or_default();
+                    for made in made.into_iter().filter(|made| made.due_at <= now) {
+                        of_tenant.entry(made.id.clone()).or_insert(made);
+                    }
+                }
                 Err(error) => tracing::error!(%tenant, error = %Chain(&error), "messages could not be made from what is due"),
             }
         }
         for (tenant, due) in by_tenant {
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
-            if let Err(error) = dispatch_tenant(cx, &tenant, due, &mut dispatched, now).await {
+            if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, now).await {
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
             }
         }

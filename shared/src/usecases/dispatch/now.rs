@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
@@ -63,7 +64,11 @@ pub async fn send_now(
         Decision::Skip(reason) => return store(table, tenant, skipped(message, None, reason, now)).await,
         Decision::Channels(channels) => match channels.as_slice() {
             [(channel, number, Verdict::Send)] => (*channel, number.clone()),
-            [(_, _, Verdict::Defer(until))] => return store(table, tenant, deferred(message, *until, now)).await,
+            [(_, _, Verdict::Defer(until)), rest @ ..]
+                if rest.iter().all(|(_, _, verdict)| *verdict == Verdict::Defer(*until)) =>
+            {
+                return store(table, tenant, deferred(message, *until, now)).await;
+            }
             // Several channels are parted as when a message is due: by the row that is stored first.
             _ => return store_and_dispatch(cx, tenant, settings, message, now).await,
         },
@@ -96,12 +101,13 @@ async fn claim_and_send(
     let sender = channel.and_then(|channel| settings.sender(channel)).unwrap_or_default().to_string();
     let mut guess = guess(cx, tenant, &sender, now);
     let mut guesses = 0;
+    let mut gate = watch_budget::gate(cx, tenant, settings, &month, limit);
+    let claimed_at = Instant::now();
     let gone = |draft: Draft, reason| store(table, tenant, skipped(draft.message, channel, reason, now));
     let claimed = loop {
         let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + LEASE);
         let change = claim::reserving(Change::new(message), table, tenant, settings, &draft, &month, now)?;
         let change = change.guarded(guards(table, tenant, settings, &draft, &sender, guess, now)?);
-        let gate = watch_budget::gate(cx, tenant, settings, &month, limit);
         match messages::write(table, tenant, std::slice::from_ref(&change), gate).await?.as_slice() {
             [Written::Won] => break change.into_message(),
             [Written::OverBudget] => {
@@ -111,10 +117,11 @@ async fn claim_and_send(
                 // At the limit, or past a share of it: somebody is to be told.
                 let reached = if fits { after } else { settings.budget.monthly_limit.unwrap_or(after) };
                 watch_budget::tell(cx, tenant, settings, &month, reached, now).await?;
-                // Somebody else may have spent the room between our look and the next try.
-                if !fits || watch_budget::gate(cx, tenant, settings, &month, limit) == gate {
+                if !fits {
                     return gone(draft, Reason::Budget).await;
                 }
+                // Whoever was to be told was told, or cannot be: now only the limit holds.
+                gate = limit;
             }
             [Written::Guarded(Guard::Consent)] => return gone(draft, Reason::OptedOut).await,
             [Written::Guarded(Guard::Window)] => return gone(draft, Reason::OutsideWindow).await,
@@ -137,7 +144,7 @@ async fn claim_and_send(
     cx.beliefs.busy_until.set(tenant, &sender, before + length);
     let mut world = World { counts: HashMap::new(), ..World::default() };
     let mut touched = Vec::new();
-    let results = hand_over(cx, tenant, settings, &account, vec![claimed.clone()]).await;
+    let results = hand_over(cx, tenant, settings, &account, vec![claimed.clone()], claimed_at).await;
     record(cx, tenant, settings, results, &mut world, &mut touched, now).await?;
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     Ok(Asked::New(touched.pop().unwrap_or(claimed)))
@@ -200,6 +207,8 @@ async fn store_and_dispatch(
         let mut touched = Vec::new();
         Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now)).await?;
         touched.iter().for_each(|message| telemetry::message(tenant, message));
+        let dispatched = touched.into_iter().find(|touched| touched.id == message.id);
+        return Ok(dispatched.map_or(stored, Asked::New));
     }
     Ok(stored)
 }

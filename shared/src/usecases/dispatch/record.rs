@@ -173,7 +173,7 @@ fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {
 fn again(mut message: Message, attempts: u32, wait: Duration, code: Option<u32>, now: Timestamp) -> Message {
     message.error_code = code;
     message.lease_until = None;
-    let detail = code.map_or("could not connect".to_string(), |code| code.to_string());
+    let detail = code.map_or("not handed over".to_string(), |code| code.to_string());
     message.timeline.push(Step::with(now, "not_processed", detail));
     if message.attempt >= attempts {
         message.status = Status::Failed;

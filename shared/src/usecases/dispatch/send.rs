@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
 
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
@@ -21,8 +22,7 @@ use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, meter};
 use crate::usecases::watch_budget;
 
-/// Messages of one wave. With the account's window of requests, and 15 seconds a request at most, the
-/// last of them is answered or given up while its lease holds.
+/// Messages of one wave: as many as usually get their turn while their lease holds.
 const WAVE: usize = 320;
 /// So many decisions against are written at once.
 const ENDS: usize = 90;
@@ -42,14 +42,14 @@ pub async fn send(
     }
     let table = cx.table().await?;
     let account = cx.account(tenant, now).await?;
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
     let month = claim::month(settings, account.is_simulated(), now);
     let mut used = match settings.budget.monthly_limit {
         Some(_) => meter::used(table, tenant, &month).await?,
         None => Micros::default(),
     };
     let mut waiting: VecDeque<Draft> = drafts.into();
-    let mut ended = Vec::new();
+    let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
     while !waiting.is_empty() {
         if one_by_one {
@@ -66,7 +66,8 @@ pub async fn send(
         let mut claims = Vec::new();
         let mut bodies = Vec::new();
         // The lease counts from when this wave starts, however long the ones before it took.
-        let elapsed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+        let claimed_at = Instant::now();
+        let elapsed = SignedDuration::try_from(claimed_at.duration_since(started)).unwrap_or_default();
         for draft in wave {
             if world.stopped.contains(&draft.number) {
                 ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
@@ -112,12 +113,15 @@ pub async fn send(
             }
         }
         at_twilio.reverse();
-        let results = hand_over(cx, tenant, settings, &account, at_twilio).await;
+        let results = hand_over(cx, tenant, settings, &account, at_twilio, claimed_at).await;
         let spent = record(cx, tenant, settings, results, &mut world, touched, now).await?;
         used.0 += spent.0;
     }
     write_ends(table, tenant, ended, touched).await?;
-    watch_budget::tell(cx, tenant, settings, &month, used, now).await
+    // Whoever is refused for money has reached the limit, even if a cheaper message would still fit.
+    let is_refused = touched.iter().any(|message| message.reason == Some(Reason::Budget));
+    let reached = settings.budget.monthly_limit.filter(|_| is_refused).unwrap_or(used);
+    watch_budget::tell(cx, tenant, settings, &month, reached, now).await
 }
 
 /// Takes the next messages that have no contact and no number in common; the order of those that do is kept.
