@@ -1,4 +1,4 @@
-//! `sendMessage`: messages, notifications, calls, previews (their use cases come later).
+//! `sendMessage`: messages, notifications, calls, previews.
 
 use std::sync::Arc;
 

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue;
 use super::channel::Channel;
 use super::contact::{Category, Contact, attribute_key};
+use super::local_time::{self, Clock, Zone};
 use super::media;
 use super::message::{Call, Content, Direct, Facts, Message, MessageId, Status, Step};
 use super::phone::PhoneNumber;
@@ -16,7 +18,7 @@ use super::reminder::Kind;
 use super::segments::segments;
 use super::template::{NamedTemplate, Template};
 use super::tenant::Settings;
-use super::{lint, texts};
+use super::{lint, policy, texts};
 
 /// What somebody asks to be sent to one recipient.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -121,7 +123,7 @@ pub fn compose(
             links: wish.links.clone(),
             sent_by: None,
             fingerprint: fingerprint.to_string(),
-            has_slot: false,
+            slot_of: None,
         })),
         status: Status::Scheduled,
         reason: None,
@@ -329,12 +331,33 @@ fn variable<'a>(name: &str, settings: &'a Settings, wish: &'a Wish, contact: Opt
         .get(name)
         .or_else(|| wish.variables.iter().find(|(given, _)| attribute_key(given) == key).map(|(_, value)| value));
     if let Some(value) = asked {
-        return Some(Cow::Borrowed(value));
+        let zone = contact.map_or(&settings.time_zone, |contact| policy::zone(settings, contact));
+        return Some(as_people_read(&key, value, wish.kind, zone));
     }
     match key.as_str() {
         "tenant" | "restaurantname" | "schoolname" | "churchname" | "businessname" => Some(Cow::Borrowed(&settings.name)),
         "name" | "customername" => contact.map(|contact| Cow::Borrowed(contact.name.as_str())),
         _ => contact.and_then(|contact| contact.attributes.get(&key)).map(|value| Cow::Borrowed(value.as_str())),
+    }
+}
+
+/// Dates and times that a program wrote (`2026-03-10`, `18:30`, RFC 3339) as people read them, in
+/// variables that are named for one: as schools have it in the texts of types (S0-36, S0-37), else as
+/// S3-50 says. Everything else stays as it is.
+fn as_people_read<'a>(key: &str, value: &'a str, of_type: Option<Kind>, zone: &Zone) -> Cow<'a, str> {
+    let (is_date, is_time) = (key.ends_with("date"), key.ends_with("time"));
+    if !is_date && !is_time {
+        return Cow::Borrowed(value);
+    }
+    let instant = value.parse::<Timestamp>().ok().map(|at| zone.wall(at));
+    let date = instant.map(|at| at.date()).or_else(|| value.parse().ok().filter(|_| value.len() == 10));
+    let time = instant.map(|at| at.time()).or_else(|| Clock::parse(value).map(|clock| clock.0));
+    match (date.filter(|_| is_date), time.filter(|_| is_time), of_type) {
+        (Some(date), _, Some(_)) => Cow::Owned(local_time::date_text(date)),
+        (Some(date), _, None) => Cow::Owned(date.strftime("%B %d, %Y").to_string()),
+        (None, Some(time), Some(_)) => Cow::Owned(local_time::time_text(Date::constant(2000, 1, 1).to_datetime(time))),
+        (None, Some(time), None) => Cow::Owned(time.strftime("%I:%M %p").to_string()),
+        (None, None, _) => Cow::Borrowed(value),
     }
 }
 
@@ -422,5 +445,27 @@ fn check_labels(wish: &Wish, errors: &mut Vec<FieldError>) {
     }
     if call.and_then(|call| call.language.as_ref()).is_some_and(|language| !is_name(language)) {
         errors.push(FieldError::new("language", "invalid", "a language is a tag such as en-US"));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_and_times_of_programs_are_written_for_people() {
+        let zone = Zone::parse("America/New_York").unwrap();
+        let read = |key: &str, value: &str, kind| as_people_read(key, value, kind, &zone).into_owned();
+
+        assert_eq!(read("date", "2026-03-05", None), "March 05, 2026"); // S3-50
+        assert_eq!(read("pickuptime", "18:30", None), "06:30 PM");
+        assert_eq!(read("time", "2026-03-10T19:00:00Z", None), "03:00 PM");
+        assert_eq!(read("date", "2026-03-11T01:00:00Z", Some(Kind::LessonReminder)), "Mar 10, 2026"); // S0-37
+        assert_eq!(read("time", "15:00", Some(Kind::LessonReminder)), "3:00 PM"); // S0-36
+        for kept in ["next Tuesday", "2026", "half past six", ""] {
+            assert_eq!(read("date", kept, None), kept);
+        }
+        assert_eq!(read("code", "2026-03-05", None), "2026-03-05");
     }
 }

@@ -336,9 +336,9 @@ pub struct Direct {
     pub sent_by: Option<String>,
     /// Fingerprint of the request: the same key with another request is a conflict.
     pub fingerprint: String,
-    /// Its `due_at` is a slot of its sender's clock already.
-    #[serde(default)]
-    pub has_slot: bool,
+    /// The sender whose clock gave it its `due_at`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slot_of: Option<String>,
 }
 
 impl Direct {
@@ -355,7 +355,7 @@ impl Direct {
             links: BTreeMap::new(),
             sent_by: None,
             fingerprint: String::new(),
-            has_slot: false,
+            slot_of: None,
         })
     }
 }

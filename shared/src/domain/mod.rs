@@ -1,4 +1,4 @@
-//! The rules, pure: no I/O, no clock, no randomness, no async. Read in this order.
+//! The rules, pure: no I/O, no clock, no randomness, no async.
 
 pub mod catalogue;
 pub mod channel;

@@ -71,6 +71,10 @@ impl fmt::Display for Micros {
 }
 
 impl Currency {
+    pub fn usd() -> Self {
+        Self("USD".into())
+    }
+
     pub fn parse(text: &str) -> Option<Self> {
         let code = text.trim().to_ascii_uppercase();
         (code.len() == 3 && code.bytes().all(|b| b.is_ascii_uppercase())).then_some(Self(code))

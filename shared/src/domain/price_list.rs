@@ -2,7 +2,7 @@
 //!
 //! Sources: S0-59..61, S1-46..48, S2-45. They know the United States and Canada exactly, and a range for
 //! everywhere else, of which this list takes the top: a budget had better stop too early than too late.
-//! The tenant's own prices override these by prefix, and Twilio's real price settles, when it is known.
+//! The tenant's own prices override these, by prefix and by channel.
 
 use std::collections::BTreeMap;
 
@@ -15,6 +15,15 @@ pub struct Rates {
     pub mms: Micros,
     pub whatsapp: Micros,
     pub voice: Micros,
+}
+
+impl Rates {
+    /// The same proportions in another measure: `unit` of these become `measure`.
+    pub fn scaled(self, measure: i64, unit: i64) -> Self {
+        let scaled = |rate: Micros| Micros(rate.0.saturating_mul(measure) / unit);
+        let Self { sms, mms, whatsapp, voice } = self;
+        Self { sms: scaled(sms), mms: scaled(mms), whatsapp: scaled(whatsapp), voice: scaled(voice) }
+    }
 }
 
 /// A segment sent from a toll-free number of North America costs at least this (S1-48).

@@ -137,7 +137,13 @@ impl Settings {
     }
 
     fn listed_price(&self, channel: Channel, to: &PhoneNumber) -> Micros {
-        let Rates { sms, mms, whatsapp, voice } = price_list::rates(to.e164());
+        let listed = price_list::rates(to.e164());
+        // The list is in dollars: elsewhere its proportions hold, and the tenant's own SMS is the measure.
+        let (measure, unit) = match self.prices.every_country.sms {
+            Some(own) if self.budget.currency != Currency::usd() => (own.0, listed.sms.0.max(1)),
+            _ => (1, 1),
+        };
+        let Rates { sms, mms, whatsapp, voice } = listed.scaled(measure, unit);
         match channel {
             Channel::Sms if self.sender(channel).is_some_and(price_list::is_toll_free) => {
                 sms.max(price_list::TOLL_FREE_SENDER_SMS)
@@ -207,6 +213,10 @@ impl Settings {
         }
         if let Some(bad) = self.prices.by_prefix.keys().find(|prefix| !is_prefix(prefix)) {
             return Err(format!("prices.byPrefix: a prefix is + and digits (+44), not '{bad}'"));
+        }
+        let own = &self.prices.every_country;
+        if self.budget.currency != Currency::usd() && (own.sms.is_none() || own.whatsapp.is_none()) {
+            return Err("prices: the built-in list is in USD; name sms and whatsapp for another currency".into());
         }
         if let Some(bad) = self.budget.alerts.iter().find(|share| !(1..=100).contains(*share)) {
             return Err(format!("budget.alerts: a share is 1 to 100 percent, not {bad}"));

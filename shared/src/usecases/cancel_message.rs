@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::cancel_planned::canceled;
+use super::open_batch::open_batch;
 use super::repeat_message::RECURRING_PREFIX;
 use super::send_batch::{BATCH_PREFIX, row_id};
 use crate::context::{Context, ContextError};
@@ -26,7 +27,7 @@ pub enum Canceled {
 /// A message may change while we look at it; it is looked at so often.
 const TRIES: u32 = 5;
 /// So many rows of a batch are taken back at once.
-const AT_ONCE: u32 = 90;
+const AT_ONCE: usize = 90;
 
 /// Takes back the message, batch or recurring message `id`. Doing it again changes nothing.
 pub async fn cancel_message(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp) -> Result<Canceled, ContextError> {
@@ -65,27 +66,30 @@ async fn cancel_all(cx: &Context, tenant: &TenantId, ids: &[MessageId], now: Tim
 
 async fn cancel_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp) -> Result<Canceled, ContextError> {
     let table = cx.table().await?;
-    for _ in 0..TRIES {
-        let Some(mut batch) = batches::get(table, tenant, id).await? else { return Ok(Canceled::Unknown) };
-        let rows = batch.rows();
-        let was = batch.stage;
-        if matches!(was, Stage::Held | Stage::Opening) {
-            batch.stage = Stage::Canceled;
-            if !batches::update(table, tenant, &mut batch).await? {
-                continue;
-            }
-        }
-        if was == Stage::Held {
+    let Some(mut batch) = batches::get(table, tenant, id).await? else { return Ok(Canceled::Unknown) };
+    let rows = batch.rows();
+    if batch.stage == Stage::Held {
+        batch.stage = Stage::Canceled;
+        if batches::update(table, tenant, &mut batch).await? {
             return Ok(Canceled::Done(rows.len() as u32));
         }
-        let mut taken_back = 0;
-        for rows in rows.chunks(AT_ONCE as usize) {
-            let ids: Vec<MessageId> = rows.iter().map(|row| row_id(tenant, id, *row)).collect();
-            taken_back += cancel_all(cx, tenant, &ids, now).await?.1;
-        }
-        return Ok(if taken_back > 0 || was != Stage::Open { Canceled::Done(taken_back) } else { Canceled::TooLate });
+        let Some(now_is) = batches::get(table, tenant, id).await? else { return Ok(Canceled::Unknown) };
+        batch = now_is;
     }
-    Ok(Canceled::TooLate)
+    match batch.stage {
+        Stage::Held | Stage::Canceled => return Ok(Canceled::Done(rows.len() as u32)),
+        // Opened to its end, so that nobody makes messages of it after they were taken back.
+        Stage::Opening => {
+            open_batch(cx, tenant, batch, now).await?;
+        }
+        Stage::Open => {}
+    }
+    let mut taken_back = 0;
+    for rows in rows.chunks(AT_ONCE) {
+        let ids: Vec<MessageId> = rows.iter().map(|row| row_id(tenant, id, *row)).collect();
+        taken_back += cancel_all(cx, tenant, &ids, now).await?.1;
+    }
+    Ok(if taken_back > 0 { Canceled::Done(taken_back) } else { Canceled::TooLate })
 }
 
 async fn cancel_recurring(cx: &Context, tenant: &TenantId, id: &str) -> Result<Canceled, ContextError> {

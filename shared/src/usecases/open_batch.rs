@@ -2,11 +2,9 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::cancel_message::cancel_message;
 use crate::context::{Context, ContextError};
-use crate::domain::channel::Channel;
 use crate::domain::message::{Message, MessageId};
-use crate::domain::tenant::{Settings, TenantId};
+use crate::domain::tenant::TenantId;
 use crate::queue;
 use crate::store::batches::{self, Batch, Stage};
 use crate::store::messages;
@@ -16,7 +14,6 @@ use crate::telemetry::Chain;
 /// Takes slots for the batch and writes its messages. Answers those of the rows that it wrote now.
 pub async fn open_batch(cx: &Context, tenant: &TenantId, mut batch: Batch, now: Timestamp) -> Result<Vec<Message>, ContextError> {
     let table = cx.table().await?;
-    let settings = cx.settings(tenant, now).await?;
     if batch.slots.is_empty() && !batch.busy.is_empty() {
         for (sender, busy) in &batch.busy {
             let length = SignedDuration::from_millis(*busy);
@@ -31,19 +28,13 @@ pub async fn open_batch(cx: &Context, tenant: &TenantId, mut batch: Batch, now: 
     let mut made = Vec::new();
     for chunk in 0..batch.chunks {
         let mut rows = batches::rows(table, tenant, &batch.id, chunk).await?;
-        rows.iter_mut().for_each(|row| shift(&settings, &batch, row));
+        rows.iter_mut().for_each(|row| shift(&batch, row));
         messages::create(table, tenant, rows.clone()).await?;
         made.extend(rows);
     }
     batch.stage = Stage::Open;
-    if !batches::update(table, tenant, &mut batch).await? {
-        // Somebody opened it as well, which does no harm, or took it back meanwhile.
-        let now_is = batches::get(table, tenant, &batch.id).await?;
-        if now_is.is_some_and(|batch| batch.stage == Stage::Canceled) {
-            cancel_message(cx, tenant, &batch.id, now).await?;
-            return Ok(Vec::new());
-        }
-    }
+    // Lost to somebody who opened it as well, which does no harm.
+    batches::update(table, tenant, &mut batch).await?;
     let due: Vec<MessageId> = made.iter().filter(|row| row.due_at <= now).map(|row| row.id.clone()).collect();
     if !due.is_empty()
         && let Err(error) = queue::hint(&cx.queue, &cx.config.queue_url, tenant, &due).await
@@ -54,11 +45,9 @@ pub async fn open_batch(cx: &Context, tenant: &TenantId, mut batch: Batch, now: 
 }
 
 /// Puts a row where its sender's slots really are; it was stored as if they began when it was asked for.
-fn shift(settings: &Settings, batch: &Batch, row: &mut Message) {
-    let asked = row.direct.as_ref().and_then(|direct| direct.channels.first().copied()).unwrap_or(Channel::Sms);
-    let sender = settings.sender(asked).unwrap_or_default();
-    let first = batch.slots.get(sender).or(batch.slots.values().next());
-    if let (Some(first), true) = (first, batch.paced) {
-        row.due_at = (*first + row.due_at.duration_since(batch.created_at)).max(batch.created_at);
+fn shift(batch: &Batch, row: &mut Message) {
+    let sender = row.direct.as_ref().and_then(|direct| direct.slot_of.as_ref());
+    if let Some(first) = sender.and_then(|sender| batch.slots.get(sender)) {
+        row.due_at = *first + row.due_at.duration_since(batch.created_at);
     }
 }

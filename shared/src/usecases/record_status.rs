@@ -11,7 +11,7 @@ use crate::domain::phone::{self, PhoneNumber, Strictness};
 use crate::domain::tenant::TenantId;
 use crate::store::Table;
 use crate::store::consents::{self, Source};
-use crate::store::messages::{self, Change, Merged, Report};
+use crate::store::messages::{self, Change, Merged, Report, Written};
 use crate::telemetry;
 
 /// What a status callback says.
@@ -59,11 +59,12 @@ pub async fn record_status(
             if message.cost.is_none() && message.status != Status::Failed {
                 charge_late(cx, tenant, message, now).await?;
             }
-            if let (Some(secs), true) = (callback.duration, message.status.is_final()) {
-                charge_minutes(cx, tenant, message, secs, now).await?;
-            }
         }
         Merged::Late | Merged::Duplicate => {}
+    }
+    // Also when the same comes again: the process may have died after it merged the first.
+    if let Some(secs) = callback.duration {
+        charge_minutes(cx, tenant, &callback.message, secs, now).await?;
     }
     Ok(Some(merged))
 }
@@ -83,37 +84,53 @@ async fn record_unsubscribed(
     Ok(())
 }
 
-/// A call is over: it is charged by its begun minutes, which may be fewer or more than were reserved.
-async fn charge_minutes(
-    cx: &Context,
-    tenant: &TenantId,
-    message: &Message,
-    secs: u32,
-    now: Timestamp,
-) -> Result<(), ContextError> {
+/// A call is over: it is charged by its begun minutes, once, which may be fewer or more than were reserved.
+async fn charge_minutes(cx: &Context, tenant: &TenantId, id: &MessageId, secs: u32, now: Timestamp) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    let (Some(Channel::Voice), Some(to)) = (message.channel, &message.to) else { return Ok(()) };
     let minutes = secs.div_ceil(60);
-    let cost = Micros(settings.price(Channel::Voice, to).0 * i64::from(minutes));
-    let ended = Message { segments: Some(minutes), duration: Some(secs), ..message.clone() };
-    charge(cx.table().await?, tenant, &ended, cost).await
-}
-
-/// Charges `message` what it really cost, instead of what was reserved or charged before: spent is
-/// spent, whatever the limit says. Lost to somebody else's change, that one knows as much.
-pub(super) async fn charge(table: &Table, tenant: &TenantId, message: &Message, cost: Micros) -> Result<(), ContextError> {
-    let Some(month) = message.month.clone() else { return Ok(()) };
-    let difference = Micros(cost.0 - message.cost.unwrap_or_default().0);
-    let charged = Message { cost: Some(cost), ..message.clone() };
-    messages::write(table, tenant, &[Change::of(charged).charging(&month, difference)], None).await?;
-    Ok(())
+    let charged = |message: Message| {
+        let (Some(Channel::Voice), Some(to), None) = (message.channel, &message.to, message.duration) else { return None };
+        let cost = Micros(settings.price(Channel::Voice, to).0 * i64::from(minutes));
+        Some(Message { cost: Some(cost), segments: Some(minutes), duration: Some(secs), ..message })
+    };
+    charge(cx.table().await?, tenant, id, charged).await
 }
 
 /// A message that was given up as never sent, its money given back, and now turns out to be: it is
 /// charged after all.
 async fn charge_late(cx: &Context, tenant: &TenantId, message: &Message, now: Timestamp) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    let (Some(channel), Some(to), Some(units)) = (message.channel, &message.to, message.segments) else { return Ok(()) };
-    let cost = Micros(settings.price(channel, to).0 * i64::from(units));
-    charge(cx.table().await?, tenant, message, cost).await
+    let charged = |message: Message| {
+        let (Some(channel), Some(to), Some(units), None) = (message.channel, &message.to, message.segments, message.cost) else {
+            return None;
+        };
+        let cost = Micros(settings.price(channel, to).0 * i64::from(units));
+        Some(Message { cost: Some(cost), ..message })
+    };
+    charge(cx.table().await?, tenant, &message.id, charged).await
+}
+
+/// Changes go through after so many looks, unless callbacks keep coming.
+const TRIES: u32 = 8;
+
+/// Charges a message what `charged` makes of it, instead of what was reserved or charged before: spent is
+/// spent, whatever the limit says. `None` from `charged`: it is charged already.
+pub(super) async fn charge(
+    table: &Table,
+    tenant: &TenantId,
+    id: &MessageId,
+    charged: impl Fn(Message) -> Option<Message>,
+) -> Result<(), ContextError> {
+    for _ in 0..TRIES {
+        let Some(message) = messages::get_many(table, tenant, std::slice::from_ref(id)).await?.pop() else { return Ok(()) };
+        let before = message.cost.unwrap_or_default();
+        let Some(month) = message.month.clone() else { return Ok(()) };
+        let Some(message) = charged(message) else { return Ok(()) };
+        let difference = Micros(message.cost.unwrap_or_default().0 - before.0);
+        if messages::write(table, tenant, &[Change::of(message).charging(&month, difference)], None).await? == [Written::Won] {
+            return Ok(());
+        }
+    }
+    tracing::warn!(%tenant, message = %id, "callbacks kept changing the message: its cost is what was reserved");
+    Ok(())
 }

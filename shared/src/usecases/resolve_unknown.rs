@@ -80,7 +80,8 @@ pub async fn resolve_unknown(
                 let report = Report { status, sid: found.sid.clone(), error_code: found.error_code, step: "found" };
                 if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
                     if let Some(price) = found.price(&settings.budget.currency) {
-                        charge(table, tenant, &merged, price).await?;
+                        let charged = |message: Message| Some(Message { cost: Some(price), ..message });
+                        charge(table, tenant, &merged.id, charged).await?;
                     }
                     touched.push(*merged);
                 }

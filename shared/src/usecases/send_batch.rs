@@ -137,7 +137,7 @@ async fn compose_rows(
         match compose(settings, wish, known, row_id(tenant, batch, at), batch, now) {
             Ok(message) => {
                 // The same text to the same number is a slip of whoever pasted the list.
-                let same = (message.to.clone(), message.contact.clone(), message.body.clone(), wish.content.is_some());
+                let same = (message.to.clone(), message.contact.clone(), message.body.clone(), wish.media_urls.clone());
                 match seen.insert(same, at) {
                     Some(first) => {
                         let reason = format!("the same as row {first}, which goes");
@@ -175,7 +175,7 @@ fn pace(settings: &Settings, rows: &mut [Row]) -> BTreeMap<String, i64> {
         let before = busy.entry(sender.to_string()).or_default();
         row.message.due_at += SignedDuration::from_millis(*before);
         if let Some(direct) = &mut row.message.direct {
-            direct.has_slot = true;
+            direct.slot_of = Some(sender.to_string());
         }
         *before += length(settings, row.channel, row.units).as_millis() as i64;
     }

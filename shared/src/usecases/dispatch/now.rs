@@ -18,6 +18,7 @@ use crate::domain::channel::Channel;
 use crate::domain::contact::Contact;
 use crate::domain::message::{Message, Reason, Status};
 use crate::domain::money::Micros;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Decision, Question, Verdict};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Guard, Written};
@@ -69,8 +70,7 @@ pub async fn send_now(
             {
                 return store(table, tenant, deferred(message, *until, now)).await;
             }
-            // Several channels are parted as when a message is due: by the row that is stored first.
-            _ => return store_and_dispatch(cx, tenant, settings, message, now).await,
+            _ => return store_and_dispatch(cx, tenant, settings, message, contact, now).await,
         },
     };
     let message = Message { channel: Some(channel), ..message };
@@ -180,7 +180,9 @@ fn guards(
         guards.push((Guard::Window, sessions::must_be_open(table, tenant, &draft.number, now)?));
     }
     let length = length_of(settings, draft);
-    guards.push((Guard::Pace, pace::turn(table, tenant, sender, length, BURST, guess, now)?));
+    // A code that somebody waits for goes before any list.
+    let ahead = if draft.message.is_exempt_from_quiet_hours() { pace::ANY } else { BURST };
+    guards.push((Guard::Pace, pace::turn(table, tenant, sender, length, ahead, guess, now)?));
     Ok(guards)
 }
 
@@ -195,14 +197,23 @@ async fn store(table: &Table, tenant: &TenantId, message: Message) -> Result<Ask
     known(table, tenant, change.message()).await
 }
 
+/// Several channels are parted as when a message is due: by the row that is stored first.
 async fn store_and_dispatch(
     cx: &Context,
     tenant: &TenantId,
     settings: &Settings,
     message: Message,
+    contact: &Contact,
     now: Timestamp,
 ) -> Result<Asked, ContextError> {
-    let stored = store(cx.table().await?, tenant, message).await?;
+    let table = cx.table().await?;
+    let numbers: Vec<&PhoneNumber> = Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel)).collect();
+    let stopped = consents::stopped(table, tenant, &numbers).await?;
+    let question = Question::about(settings, contact, &message, None);
+    if let Decision::Skip(reason) = policy::decide(&question, |number| stopped.contains(number), now) {
+        return store(table, tenant, skipped(message, None, reason, now)).await;
+    }
+    let stored = store(table, tenant, message).await?;
     if let Asked::New(message) = &stored {
         let mut touched = Vec::new();
         Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now)).await?;
