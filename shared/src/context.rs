@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 
 use crate::aws_client::{self, SdkTransport};
 use crate::config::{Config, Service};
-use crate::domain::catalogue::template_key;
+use crate::domain::catalogue::{default_template, template_key};
 use crate::domain::template::NamedTemplate;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::http_client;
@@ -43,13 +43,21 @@ pub struct Context {
 /// Beliefs by tenant and name.
 #[derive(Debug, Default)]
 pub struct Beliefs {
-    /// The highest share of a month's budget that was told of, in percent.
-    pub told: Belief<u8>,
+    /// The shares of a month's budget that were told of, in percent.
+    pub told: Belief<Vec<u8>>,
     /// Until when a sender's clock is busy.
     pub busy_until: Belief<Timestamp>,
     templates: Belief<(Timestamp, Option<Arc<NamedTemplate>>)>,
-    /// Calls of the API that were taken from the tenant's clock and not used yet.
-    pub allowance: Belief<u32>,
+    /// Calls of the API that were taken from the tenant's clock and not used yet, and how many at once.
+    pub allowance: Belief<Allowance>,
+}
+
+/// Calls of the API that a process may still serve.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Allowance {
+    pub left: u32,
+    /// So many were taken last.
+    pub block: u32,
 }
 
 /// One kind of belief.
@@ -71,9 +79,12 @@ impl<T: Clone> Belief<T> {
         self.lock().insert((tenant.clone(), name.to_string()), value);
     }
 
-    /// Changes a belief, if there is one, and answers what `change` answers.
-    pub fn change<R>(&self, tenant: &TenantId, name: &str, change: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.lock().get_mut(&(tenant.clone(), name.to_string())).map(change)
+    /// Changes a belief, from the default if there is none, and answers what `change` answers.
+    pub fn change<R>(&self, tenant: &TenantId, name: &str, change: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Default,
+    {
+        change(self.lock().entry((tenant.clone(), name.to_string())).or_default())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, String), T>> {
@@ -188,7 +199,10 @@ impl Context {
             return Ok(template);
         }
         let template = templates::get_many(self.table().await?, tenant, &[name]).await?.remove(&key).map(Arc::new);
-        self.beliefs.templates.set(tenant, &key, (now, template.clone()));
+        // That there is none is remembered of the names that everybody has; others are slips.
+        if template.is_some() || default_template(name).is_some() {
+            self.beliefs.templates.set(tenant, &key, (now, template.clone()));
+        }
         Ok(template)
     }
 

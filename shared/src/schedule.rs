@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::context::{Context, ContextError};
 use crate::domain::school_event::SchoolEvent;
@@ -74,6 +75,7 @@ async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, E
         body: String,
     }
     let records: Vec<Record> = Deserialize::deserialize(records).map_err(EventFailure::NotOurs)?;
+    let started = Instant::now();
     let mut failures = Vec::new();
     for record in records {
         let hint: Hint = match serde_json::from_str(&record.body) {
@@ -84,7 +86,7 @@ async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, E
                 continue;
             }
         };
-        if let Err(error) = Box::pin(dispatch_hinted(cx, &hint.tenant, &hint.ids, now)).await {
+        if let Err(error) = Box::pin(dispatch_hinted(cx, &hint.tenant, &hint.ids, now, started)).await {
             tracing::error!(tenant = %hint.tenant, error = %Chain(&error), "hinted messages could not be dispatched");
             failures.push(json!({ "itemIdentifier": record.message_id }));
         }

@@ -14,26 +14,32 @@ use super::access::Caller;
 use super::arrival::Arrival;
 use super::openapi::Refusals;
 use super::problem::Problem;
-use super::request::{IdempotencyKey, Input};
+use super::request::{IdempotencyKey, Object, Printed};
 use super::send::{CallRequest, MessageRequest};
-use super::wishes::{ChannelChoice, Urls, Value};
+use super::wishes::{ChannelChoice, Urls, Value, texts};
 use crate::context::Context;
 use crate::domain::compose::{FieldError, Wish};
 use crate::domain::contact::Category;
-use crate::domain::message::MessageId;
+use crate::domain::message::{Content, MessageId};
 use crate::domain::recipients;
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{Batch, Stage};
 use crate::store::contacts;
 use crate::usecases::release_batch::{Released, release_batch};
-use crate::usecases::send_batch::{BatchRequest, MOST_ROWS, row_id, send_batch};
+use crate::usecases::send_batch::{BatchRequest, MOST_ROWS, known_batch, row_id, send_batch};
+
+/// Bytes of text, variables and URLs that all rows share.
+const LARGEST_SHARED: usize = 40_000;
+/// Bytes of a list's name, and of a group's.
+const LONGEST_LABEL: usize = 256;
 
 /// Whom a list is for: rows of their own, or numbers one a line or with commas between (S1-25).
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text of numbers, or a list of rows, each an object with known fields")]
 pub enum Recipients {
     Text(String),
-    Rows(Vec<Row>),
+    #[schema(value_type = Vec<Row>)]
+    Rows(Vec<Object<Row>>),
 }
 
 /// One recipient, and what is different for it.
@@ -47,6 +53,8 @@ pub struct Row {
     /// Added to those of the whole list.
     pub variables: Option<BTreeMap<String, Value>>,
     pub media_urls: Option<Urls>,
+    /// Added to those of the whole list.
+    pub content_variables: Option<BTreeMap<String, Value>>,
     pub reference: Option<String>,
     pub customer_id: Option<String>,
     pub order_id: Option<String>,
@@ -88,6 +96,7 @@ pub struct BulkCallRequest {
     pub voice: Option<String>,
     pub language: Option<String>,
     pub detect_machine: Option<bool>,
+    pub max_minutes: Option<u32>,
     pub send_at: Option<Timestamp>,
     pub category: Option<Category>,
     pub send_immediately: Option<bool>,
@@ -119,12 +128,12 @@ pub struct RowReceipt {
 }
 
 impl BulkReceipt {
-    fn of(tenant: &TenantId, batch: Batch) -> Self {
+    fn of(tenant: &TenantId, batch: Batch, errors: Vec<FieldError>) -> Self {
         let mut rows: Vec<RowReceipt> = (0..batch.asked).map(|row| RowReceipt { row, id: None, errors: Vec::new() }).collect();
         for row in batch.rows() {
             rows[row as usize].id = Some(row_id(tenant, &batch.id, row));
         }
-        for error in batch.refused {
+        for error in errors {
             if let Some(row) = error.row.and_then(|row| rows.get_mut(row as usize)) {
                 row.errors.push(error);
             }
@@ -140,15 +149,19 @@ type Accepted = (StatusCode, Json<BulkReceipt>);
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/bulk", tag = "messages",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),
-    request_body = BulkRequest, responses((status = 202, body = BulkReceipt), Refusals)
+    request_body = BulkRequest, responses((status = 202, description = "Accepted, and stored for good", body = BulkReceipt), Refusals)
 )]
 pub async fn messages(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
     caller: Caller,
     key: IdempotencyKey,
-    Input(asked): Input<BulkRequest>,
+    Printed { value: asked, fingerprint }: Printed<BulkRequest>,
 ) -> Result<Accepted, Problem> {
+    caller.require_staff()?;
+    if let Some((batch, errors)) = known_batch(&cx, &caller.tenant, &key.0, &fingerprint).await? {
+        return Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))));
+    }
     let whole = MessageRequest {
         channel: asked.channel,
         body: asked.body,
@@ -163,8 +176,9 @@ pub async fn messages(
     };
     let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
     let request = BatchRequest {
-        wishes: with_rows(&whole.into_wish(), rows),
-        name: asked.name,
+        wishes: with_rows(&shared(whole.into_wish())?, rows),
+        fingerprint,
+        name: label(asked.name)?,
         is_held: asked.send_immediately == Some(false),
         is_cost_confirmed: None,
         key: key.0,
@@ -177,15 +191,19 @@ pub async fn messages(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/calls/bulk", tag = "calls",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key calls once")),
-    request_body = BulkCallRequest, responses((status = 202, body = BulkReceipt), Refusals)
+    request_body = BulkCallRequest, responses((status = 202, description = "Accepted, and stored for good", body = BulkReceipt), Refusals)
 )]
 pub async fn calls(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
     caller: Caller,
     key: IdempotencyKey,
-    Input(asked): Input<BulkCallRequest>,
+    Printed { value: asked, fingerprint }: Printed<BulkCallRequest>,
 ) -> Result<Accepted, Problem> {
+    caller.require_staff()?;
+    if let Some((batch, errors)) = known_batch(&cx, &caller.tenant, &key.0, &fingerprint).await? {
+        return Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))));
+    }
     let whole = CallRequest {
         say: asked.say,
         template: asked.template,
@@ -194,14 +212,16 @@ pub async fn calls(
         voice: asked.voice,
         language: asked.language,
         detect_machine: asked.detect_machine,
+        max_minutes: asked.max_minutes,
         send_at: asked.send_at,
         category: asked.category,
         ..CallRequest::default()
     };
     let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
     let request = BatchRequest {
-        wishes: with_rows(&whole.into_wish(), rows),
-        name: asked.name,
+        wishes: with_rows(&shared(whole.into_wish())?, rows),
+        fingerprint,
+        name: label(asked.name)?,
         is_held: asked.send_immediately == Some(false),
         is_cost_confirmed: Some(asked.confirm_cost == Some(true)),
         key: key.0,
@@ -211,13 +231,32 @@ pub async fn calls(
 }
 
 async fn send(cx: &Context, caller: Caller, request: BatchRequest, now: Timestamp) -> Result<Accepted, Problem> {
-    caller.require_staff()?;
     if request.wishes.is_empty() {
         return Err(Problem::field("recipients", "required", "give recipients or groups that have members"));
     }
     let request = BatchRequest { sent_by: caller.subject, ..request };
-    let batch = send_batch(cx, &caller.tenant, &request, now).await?;
-    Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch))))
+    let (batch, errors) = send_batch(cx, &caller.tenant, &request, now).await?;
+    Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))))
+}
+
+/// What all rows have in common is copied for each: more than a message can be is refused before.
+fn shared(whole: Wish) -> Result<Wish, Problem> {
+    let values = whole.variables.iter().chain(whole.content.iter().flat_map(|content| &content.variables));
+    let size = whole.body.as_ref().map_or(0, String::len) + values.map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    let urls: usize = whole.media_urls.iter().map(String::len).sum();
+    if size + urls > LARGEST_SHARED {
+        return Err(Problem::field("body", "too_long", format!("what all rows share has at most {LARGEST_SHARED} bytes")));
+    }
+    Ok(whole)
+}
+
+fn label(name: Option<String>) -> Result<Option<String>, Problem> {
+    match name {
+        Some(name) if name.len() > LONGEST_LABEL => {
+            Err(Problem::field("name", "too_long", format!("at most {LONGEST_LABEL} bytes")))
+        }
+        name => Ok(name),
+    }
 }
 
 /// Everybody a list is for, each a row.
@@ -229,10 +268,12 @@ async fn rows(
 ) -> Result<Vec<Row>, Problem> {
     let mut rows = match recipients {
         None => Vec::new(),
-        Some(Recipients::Rows(rows)) => rows,
-        Some(Recipients::Text(text)) => {
-            recipients::split(&text).into_iter().map(|to| Row { to: Some(to.to_string()), ..Row::default() }).collect()
-        }
+        Some(Recipients::Rows(rows)) => rows.into_iter().map(|Object(row)| row).collect(),
+        Some(Recipients::Text(text)) => recipients::split(&text)
+            .into_iter()
+            .take(MOST_ROWS + 1)
+            .map(|to| Row { to: Some(to.to_string()), ..Row::default() })
+            .collect(),
     };
     let groups = groups.unwrap_or_default();
     if rows.len() > MOST_ROWS || groups.len() > 100 {
@@ -240,7 +281,8 @@ async fn rows(
     }
     let mut members = BTreeSet::new();
     for (at, group) in groups.iter().enumerate() {
-        let of_group = contacts::members(cx.table().await?, tenant, group).await?;
+        let fits = (1..=LONGEST_LABEL).contains(&group.len());
+        let of_group = if fits { contacts::members(cx.table().await?, tenant, group).await? } else { Vec::new() };
         if of_group.is_empty() {
             return Err(Problem::field(format!("groups[{at}]"), "unknown_group", "nobody is in this group"));
         }
@@ -270,6 +312,7 @@ fn with_row(whole: &Wish, row: Row) -> Wish {
         ..MessageRequest::default()
     };
     let own = own.into_wish();
+    let own_content = texts(row.content_variables);
     let has_text = own.body.is_some() || own.template.is_some();
     let mut variables = whole.variables.clone();
     variables.extend(own.variables);
@@ -278,7 +321,11 @@ fn with_row(whole: &Wish, row: Row) -> Wish {
         contact_id: own.contact_id,
         body: if has_text { own.body } else { whole.body.clone() },
         template: if has_text { own.template } else { whole.template.clone() },
-        content: whole.content.clone().filter(|_| !has_text),
+        content: whole
+            .content
+            .clone()
+            .filter(|_| !has_text)
+            .map(|content| Content { variables: content.variables.into_iter().chain(own_content).collect(), ..content }),
         variables,
         media_urls: if own.media_urls.is_empty() { whole.media_urls.clone() } else { own.media_urls },
         reference: own.reference,
@@ -299,7 +346,7 @@ pub struct BulkState {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/bulk/{id}/send", tag = "messages",
     params(("tenant" = String, Path), ("id" = String, Path)),
-    responses((status = 202, body = BulkState), Refusals)
+    responses((status = 202, description = "Let go", body = BulkState), Refusals)
 )]
 pub async fn release(
     State(cx): State<Arc<Context>>,

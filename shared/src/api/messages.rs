@@ -38,6 +38,7 @@ pub struct Filter {
     #[serde(rename = "type")]
     kind: Option<Kind>,
     contact: Option<String>,
+    #[param(maximum = 200, minimum = 1)]
     limit: Option<u32>,
     cursor: Option<String>,
 }
@@ -80,6 +81,8 @@ pub struct MessageView {
     sid: Option<String>,
     /// How long a call lasted, in seconds.
     duration: Option<u32>,
+    /// Who took a call: `human`, `machine_start`, …; when it was to be found out.
+    answered_by: Option<String>,
     error_code: Option<u32>,
     /// What Twilio's code means, and what can be done about it.
     error: Option<TwilioError>,
@@ -125,8 +128,8 @@ const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
 /// What was sent, what waits, and why what was not.
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/messages", tag = "messages",
-    params(("tenant" = String, Path), Filter), responses((status = 200, body = Page), Refusals)
+    get, path = "/v1/tenants/{tenant}/messages", operation_id = "list_messages", tag = "messages",
+    params(("tenant" = String, Path), Filter), responses((status = 200, description = "As asked", body = Page), Refusals)
 )]
 pub async fn list(
     State(cx): State<Arc<Context>>,
@@ -140,8 +143,8 @@ pub async fn list(
 
 /// The calls among them (S1-07, S1-41).
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/calls", tag = "calls",
-    params(("tenant" = String, Path), Filter), responses((status = 200, body = Page), Refusals)
+    get, path = "/v1/tenants/{tenant}/calls", operation_id = "list_calls", tag = "calls",
+    params(("tenant" = String, Path), Filter), responses((status = 200, description = "As asked", body = Page), Refusals)
 )]
 pub async fn calls(
     State(cx): State<Arc<Context>>,
@@ -161,13 +164,16 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
     }
     let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
     let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
+    if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {
+        return Err(Problem::invalid("cursor: not of a listing from and to these instants"));
+    }
     let mut day = keys::day(after.as_ref().map_or(from, |entry| entry.due_at));
     let table = cx.table().await?;
     let mut items: Vec<Message> = Vec::new();
     let mut more = false;
     while day <= keys::day(to) && !more {
-        let page = messages::log_page(table, tenant, day, from, after.as_ref(), limit).await?;
-        let full = page.len() == limit as usize;
+        // A filter may leave little of a page: larger ones then, not many.
+        let (page, is_last) = messages::log_page(table, tenant, day, from, after.as_ref(), filter.page_size(limit)).await?;
         for message in page {
             after = Some(LogEntry { due_at: message.due_at, id: message.id.clone() });
             if message.due_at <= to && filter.keeps(&message) {
@@ -178,7 +184,7 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
                 break;
             }
         }
-        if !full && !more {
+        if is_last && !more {
             day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
             after = None;
         }
@@ -189,8 +195,8 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
 
 /// One message, with its story.
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/messages/{id}", tag = "messages",
-    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, body = MessageView), Refusals)
+    get, path = "/v1/tenants/{tenant}/messages/{id}", operation_id = "get_message", tag = "messages",
+    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, description = "As asked", body = MessageView), Refusals)
 )]
 pub async fn get(
     State(cx): State<Arc<Context>>,
@@ -202,8 +208,8 @@ pub async fn get(
 
 /// One call, with its story.
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/calls/{id}", tag = "calls",
-    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, body = MessageView), Refusals)
+    get, path = "/v1/tenants/{tenant}/calls/{id}", operation_id = "get_call", tag = "calls",
+    params(("tenant" = String, Path), ("id" = String, Path)), responses((status = 200, description = "As asked", body = MessageView), Refusals)
 )]
 pub async fn call(
     State(cx): State<Arc<Context>>,
@@ -230,6 +236,11 @@ fn with_story(message: Message) -> MessageView {
 }
 
 impl Filter {
+    fn page_size(&self, limit: u32) -> u32 {
+        let is_any = self.status.is_some() || self.channel.is_some() || self.kind.is_some() || self.contact.is_some();
+        if is_any { LARGEST_LIMIT } else { limit }
+    }
+
     fn keeps(&self, message: &Message) -> bool {
         self.status.is_none_or(|status| status == message.status)
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
@@ -267,6 +278,7 @@ fn view(message: Message) -> MessageView {
         cost: message.cost,
         sid: message.sid,
         duration: message.duration,
+        answered_by: message.answered_by,
         error_code: message.error_code,
         error,
         category,

@@ -87,7 +87,7 @@ pub fn document() -> String {
 }
 
 /// This description.
-#[utoipa::path(get, path = "/v1/openapi.json", tag = "about", responses((status = 200, body = Object)), security(()))]
+#[utoipa::path(get, path = "/v1/openapi.json", operation_id = "get_openapi", tag = "about", responses((status = 200, description = "As asked", body = Object)), security(()))]
 pub async fn get() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }

@@ -15,10 +15,10 @@ use super::openapi::Refusals;
 use super::problem::Problem;
 use super::request::Input;
 use super::send::{CallRequest, MessageRequest, NotificationType};
-use super::wishes::{ChannelChoice, Urls, Value};
+use super::wishes::{ChannelChoice, Urls, Value, content};
 use crate::context::Context;
 use crate::domain::channel::Channel;
-use crate::domain::compose::Wish;
+use crate::domain::compose::{FARTHEST, Wish};
 use crate::domain::contact::Category;
 use crate::domain::lint::{Forcing, Warning};
 use crate::domain::message::Reason;
@@ -49,7 +49,7 @@ pub struct PreviewRequest {
 
 impl PreviewRequest {
     fn into_wish(self) -> Wish {
-        if let Some(say) = self.say {
+        if let (Some(say), None) = (self.say.clone(), &self.body) {
             let call = CallRequest {
                 to: self.to,
                 contact_id: self.contact_id,
@@ -59,7 +59,10 @@ impl PreviewRequest {
                 category: self.category,
                 ..CallRequest::default()
             };
-            return call.into_wish();
+            // What no call has is told as sending would tell it.
+            let media_urls = self.media_urls.map(Urls::into_list).unwrap_or_default();
+            let content = content(self.content_sid, self.content_variables);
+            return Wish { media_urls, content, ..call.into_wish() };
         }
         let message = MessageRequest {
             to: self.to,
@@ -180,7 +183,7 @@ impl PreviewView {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/preview", tag = "messages",
     params(("tenant" = String, Path)),
-    request_body = PreviewRequest, responses((status = 200, body = PreviewView), Refusals)
+    request_body = PreviewRequest, responses((status = 200, description = "As asked", body = PreviewView), Refusals)
 )]
 pub async fn preview(
     State(cx): State<Arc<Context>>,
@@ -198,13 +201,36 @@ pub async fn preview(
 pub struct ExplainRequest {
     pub to: Option<String>,
     pub contact_id: Option<String>,
-    pub channel: Option<ChannelChoice>,
+    pub channel: Option<ExplainChannel>,
     /// As a notification of this type; as a message when absent.
     #[serde(rename = "type")]
     pub kind: Option<NotificationType>,
     pub category: Option<Category>,
     /// Now when absent.
     pub at: Option<Timestamp>,
+}
+
+/// Every channel, and both that a contact may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum ExplainChannel {
+    Sms,
+    Mms,
+    Whatsapp,
+    Both,
+    Voice,
+}
+
+impl ExplainChannel {
+    fn channels(self) -> Vec<Channel> {
+        match self {
+            Self::Sms => vec![Channel::Sms],
+            Self::Mms => vec![Channel::Mms],
+            Self::Whatsapp => vec![Channel::Whatsapp],
+            Self::Both => Channel::BY_CHOICE.to_vec(),
+            Self::Voice => vec![Channel::Voice],
+        }
+    }
 }
 
 /// Every rule's verdict.
@@ -263,7 +289,7 @@ impl Explanation {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/explain", tag = "messages",
     params(("tenant" = String, Path)),
-    request_body = ExplainRequest, responses((status = 200, body = Explanation), Refusals)
+    request_body = ExplainRequest, responses((status = 200, description = "As asked", body = Explanation), Refusals)
 )]
 pub async fn explain(
     State(cx): State<Arc<Context>>,
@@ -274,7 +300,6 @@ pub async fn explain(
     let wish = Wish {
         to: asked.to,
         contact_id: asked.contact_id,
-        channels: asked.channel.map(ChannelChoice::channels).unwrap_or_default(),
         kind: asked.kind.map(NotificationType::kind),
         // What it says decides nothing.
         body: Some("?".into()),
@@ -282,6 +307,11 @@ pub async fn explain(
         ..Wish::default()
     };
     let request = Request { wish, key: String::new(), sent_by: None };
-    let findings = explain_message(&cx, &caller.tenant, &request, asked.at.unwrap_or(now), now).await?;
+    let at = asked.at.unwrap_or(now);
+    if at < now - FARTHEST || at > now + FARTHEST {
+        return Err(Problem::field("at", "too_far", "at most two years from now"));
+    }
+    let channels = asked.channel.map(ExplainChannel::channels).unwrap_or_default();
+    let findings = explain_message(&cx, &caller.tenant, &request, channels, at, now).await?;
     Ok(Json(Explanation::of(findings)))
 }

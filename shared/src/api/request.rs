@@ -1,11 +1,16 @@
 //! What a request carries: its JSON, and its key.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
+use bytes::Bytes;
 use lambda_http::request::RequestContext;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 use crate::context::Context;
@@ -18,23 +23,76 @@ const KEY: &str = "idempotency-key";
 /// A request's JSON. What cannot be read is told with its place.
 pub struct Input<T>(pub T);
 
+/// The same, with what tells it from another request, however its JSON is written.
+pub struct Printed<T> {
+    pub value: T,
+    pub fingerprint: String,
+}
+
 impl<T: DeserializeOwned> FromRequest<Arc<Context>> for Input<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Context>) -> Result<Self, Problem> {
-        let too_large = || Problem::too_large(format!("a request has at most {LARGEST} bytes"));
-        let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
-        if body.is_empty() {
-            return Err(Problem::field("", "required", "the request has a body of JSON"));
+        read(&body(request).await?).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<Arc<Context>> for Printed<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &Arc<Context>) -> Result<Self, Problem> {
+        let body = body(request).await?;
+        let value = read(&body)?;
+        // With sorted names, and without spaces.
+        let canonical = read::<serde_json::Value>(&body)?.to_string();
+        let digest = ring::digest::digest(&ring::digest::SHA256, canonical.as_bytes());
+        let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { value, fingerprint })
+    }
+}
+
+async fn body(request: Request) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(format!("a request has at most {LARGEST} bytes"));
+    let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
+    // Or else a list of values would be read as the fields in their order.
+    match body.trim_ascii_start().first() {
+        Some(b'{') => Ok(body),
+        Some(b'[') => Err(Problem::field("", "invalid", "the request is an object, not a list")),
+        Some(_) => Err(Problem::field("", "not_json", "the request has a body of JSON: an object")),
+        None => Err(Problem::field("", "required", "the request has a body of JSON: an object")),
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        let code = if error.inner().is_data() { "invalid" } else { "not_json" };
+        Problem::field(path.trim_start_matches('.'), code, error.into_inner())
+    })?;
+    json.end().map_err(|error| Problem::field("", "not_json", error))?;
+    Ok(value)
+}
+
+/// What is only read from an object, never from a list of its fields.
+#[derive(Clone, Debug)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OfMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OfMap<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
         }
-        let mut json = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            let path = error.path().to_string();
-            let code = if error.inner().is_data() { "invalid" } else { "not_json" };
-            Problem::field(path.trim_start_matches('.'), code, error.into_inner())
-        })?;
-        json.end().map_err(|error| Problem::field("", "not_json", error))?;
-        Ok(Self(value))
+        deserializer.deserialize_map(OfMap(PhantomData)).map(Self)
     }
 }
 

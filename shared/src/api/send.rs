@@ -14,9 +14,10 @@ use super::access::Caller;
 use super::arrival::Arrival;
 use super::openapi::Refusals;
 use super::problem::Problem;
-use super::request::{IdempotencyKey, Input};
+use super::request::{IdempotencyKey, Input, Object};
 use super::wishes::{CallFields, ChannelChoice, Repeat, Urls, Value, content, links, texts};
 use crate::context::Context;
+use crate::domain::channel::Channel;
 use crate::domain::compose::Wish;
 use crate::domain::contact::Category;
 use crate::domain::message::{Message, Reason};
@@ -45,7 +46,8 @@ pub struct MessageRequest {
     pub content_variables: Option<BTreeMap<String, Value>>,
     /// Now when absent.
     pub send_at: Option<Timestamp>,
-    pub repeat: Option<Repeat>,
+    #[schema(value_type = Option<Repeat>)]
+    pub repeat: Option<Object<Repeat>>,
     pub category: Option<Category>,
     /// The caller's own word for it.
     pub reference: Option<String>,
@@ -93,6 +95,8 @@ pub struct CallRequest {
     pub language: Option<String>,
     /// Whether Twilio is to tell an answering machine from a person.
     pub detect_machine: Option<bool>,
+    /// The call ends after so many minutes, and costs no more; as long as the words take when absent.
+    pub max_minutes: Option<u32>,
     pub send_at: Option<Timestamp>,
     pub category: Option<Category>,
     pub reference: Option<String>,
@@ -109,6 +113,7 @@ impl CallRequest {
             voice: self.voice,
             language: self.language,
             detect_machine: self.detect_machine.unwrap_or_default(),
+            max_minutes: self.max_minutes.unwrap_or_default(),
         };
         call.into_wish(Wish {
             to: self.to,
@@ -163,9 +168,28 @@ impl NotificationType {
 pub struct TestRequest {
     pub to: String,
     /// `sms` when absent.
-    pub channel: Option<ChannelChoice>,
+    pub channel: Option<TestChannel>,
     /// A text of ours when absent.
     pub body: Option<String>,
+}
+
+/// The channels of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TestChannel {
+    Sms,
+    Whatsapp,
+    Both,
+}
+
+impl TestChannel {
+    fn channels(self) -> Vec<Channel> {
+        match self {
+            Self::Sms => vec![Channel::Sms],
+            Self::Whatsapp => vec![Channel::Whatsapp],
+            Self::Both => Channel::BY_CHOICE.to_vec(),
+        }
+    }
 }
 
 /// What was accepted: the same answer however often the same is asked under the same key.
@@ -214,7 +238,7 @@ async fn send(cx: &Context, caller: Caller, key: IdempotencyKey, wish: Wish, now
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages", tag = "messages",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),
-    request_body = MessageRequest, responses((status = 202, body = Receipt), Refusals)
+    request_body = MessageRequest, responses((status = 202, description = "Accepted, and stored for good", body = Receipt), Refusals)
 )]
 pub async fn message(
     State(cx): State<Arc<Context>>,
@@ -223,7 +247,7 @@ pub async fn message(
     key: IdempotencyKey,
     Input(mut asked): Input<MessageRequest>,
 ) -> Result<Accepted, Problem> {
-    let Some(repeat) = asked.repeat.take() else { return send(&cx, caller, key, asked.into_wish(), now).await };
+    let Some(Object(repeat)) = asked.repeat.take() else { return send(&cx, caller, key, asked.into_wish(), now).await };
     caller.require_staff()?;
     let recurrence = repeat.into_recurrence(&*cx.settings(&caller.tenant, now).await?)?;
     let request = Request { wish: asked.into_wish(), key: key.0, sent_by: caller.subject };
@@ -235,7 +259,7 @@ pub async fn message(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/calls", tag = "calls",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key calls once")),
-    request_body = CallRequest, responses((status = 202, body = Receipt), Refusals)
+    request_body = CallRequest, responses((status = 202, description = "Accepted, and stored for good", body = Receipt), Refusals)
 )]
 pub async fn call(
     State(cx): State<Arc<Context>>,
@@ -251,7 +275,7 @@ pub async fn call(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/notifications", tag = "messages",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),
-    request_body = NotificationRequest, responses((status = 202, body = Receipt), Refusals)
+    request_body = NotificationRequest, responses((status = 202, description = "Accepted, and stored for good", body = Receipt), Refusals)
 )]
 pub async fn notification(
     State(cx): State<Arc<Context>>,
@@ -275,7 +299,7 @@ pub async fn notification(
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/test", tag = "messages",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),
-    request_body = TestRequest, responses((status = 202, body = Receipt), Refusals)
+    request_body = TestRequest, responses((status = 202, description = "Accepted, and stored for good", body = Receipt), Refusals)
 )]
 pub async fn test(
     State(cx): State<Arc<Context>>,
@@ -286,7 +310,7 @@ pub async fn test(
 ) -> Result<Accepted, Problem> {
     let wish = Wish {
         to: Some(asked.to),
-        channels: asked.channel.unwrap_or(ChannelChoice::Sms).channels(),
+        channels: asked.channel.unwrap_or(TestChannel::Sms).channels(),
         body: asked.body,
         kind: Some(Kind::Test),
         ..Wish::default()
@@ -305,7 +329,7 @@ pub struct TakenBack {
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/messages/{id}/cancel", tag = "messages",
     params(("tenant" = String, Path), ("id" = String, Path)),
-    responses((status = 200, body = TakenBack), Refusals)
+    responses((status = 200, description = "As asked", body = TakenBack), Refusals)
 )]
 pub async fn cancel(
     State(cx): State<Arc<Context>>,

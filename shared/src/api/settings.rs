@@ -14,8 +14,8 @@ use crate::domain::tenant::Settings;
 
 /// The tenant's settings.
 #[utoipa::path(
-    get, path = "/v1/tenants/{tenant}/settings", tag = "tenant",
-    params(("tenant" = String, Path)), responses((status = 200, body = Object), Refusals)
+    get, path = "/v1/tenants/{tenant}/settings", operation_id = "get_settings", tag = "tenant",
+    params(("tenant" = String, Path)), responses((status = 200, description = "As asked", body = Object), Refusals)
 )]
 pub async fn get(State(cx): State<Arc<Context>>, Arrival(now): Arrival, caller: Caller) -> Result<Json<Settings>, Problem> {
     caller.require_admin()?;

@@ -73,6 +73,7 @@ async fn reported(
         error_code: form.get("ErrorCode").and_then(|code| code.parse().ok()),
         to: form.get("To").map(str::to_string),
         duration: form.get("CallDuration").and_then(|secs| secs.parse().ok()),
+        answered_by: form.get("AnsweredBy").map(str::to_string),
     };
     record_status(cx, tenant, &callback, now).await?;
     Ok(StatusCode::NO_CONTENT)

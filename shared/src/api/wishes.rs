@@ -38,7 +38,7 @@ impl ChannelChoice {
 
 /// A variable's value: a text, a number, or yes and no.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a text, a number, true or false")]
 pub enum Value {
     Text(String),
     #[schema(value_type = f64)]
@@ -62,7 +62,7 @@ pub fn texts(values: Option<BTreeMap<String, Value>>) -> BTreeMap<String, String
 
 /// One URL, or several (S4-10).
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a URL or a list of URLs")]
 pub enum Urls {
     One(String),
     Several(Vec<String>),
@@ -85,13 +85,15 @@ pub struct CallFields {
     pub voice: Option<String>,
     pub language: Option<String>,
     pub detect_machine: bool,
+    pub max_minutes: u32,
 }
 
 impl CallFields {
     /// As a call of a wish, with what is said as its body.
     pub fn into_wish(self, wish: Wish) -> Wish {
-        let Self { say, twiml_url, voice, language, detect_machine } = self;
-        Wish { body: say.or(wish.body), call: Some(Call { twiml_url, voice, language, detect_machine }), ..wish }
+        let Self { say, twiml_url, voice, language, detect_machine, max_minutes } = self;
+        let call = Call { twiml_url, voice, language, detect_machine, max_minutes };
+        Wish { body: say.or(wish.body), call: Some(call), ..wish }
     }
 }
 
@@ -124,5 +126,7 @@ pub fn links(of: [(&str, Option<String>); 3]) -> BTreeMap<String, String> {
 }
 
 pub fn content(sid: Option<String>, variables: Option<BTreeMap<String, Value>>) -> Option<Content> {
-    sid.map(|sid| Content { sid, variables: texts(variables) })
+    // Variables without a template are told as a template that is none.
+    let sid = sid.or_else(|| variables.as_ref().map(|_| String::new()))?;
+    Some(Content { sid, variables: texts(variables) })
 }

@@ -76,8 +76,16 @@ const LONGEST_BODY: usize = 1600;
 const LONGEST_SPEECH: usize = 3700;
 const LONGEST_REFERENCE: usize = 256;
 const MOST_LINKS: usize = 20;
+/// Of a template or a variable, in bytes.
+pub const LONGEST_NAME: usize = 128;
+/// All variables of a message together, in bytes.
+const LARGEST_VARIABLES: usize = 16_000;
+/// Twilio ends a call after four hours by itself.
+const LONGEST_CALL: u32 = 240;
+/// So much is told of what is wrong with one row.
+pub const MOST_ERRORS: usize = 5;
 /// Beyond this it is a slip of the pen.
-const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 2);
+pub const FARTHEST: SignedDuration = SignedDuration::from_hours(24 * 366 * 2);
 
 /// A message that fulfils `wish`, not stored yet.
 ///
@@ -117,7 +125,7 @@ pub fn compose(
             channels,
             media_urls: wish.media_urls.clone(),
             content: text.content,
-            call: wish.call.clone(),
+            call: call(wish, text.body.as_deref()),
             template: wish.template.clone(),
             reference: wish.reference.clone(),
             links: wish.links.clone(),
@@ -140,6 +148,7 @@ pub fn compose(
         month: None,
         sid: None,
         duration: None,
+        answered_by: None,
         simulated: false,
         error_code: None,
         timeline: vec![Step::new(now, "asked")],
@@ -147,12 +156,26 @@ pub fn compose(
 }
 
 /// What one message of `channel` with this text is billed as: segments, messages or begun minutes.
-pub fn billed_units(channel: Channel, body: &str, has_media: bool) -> u32 {
+pub fn billed_units(channel: Channel, body: &str, direct: Option<&Direct>) -> u32 {
+    let has_media = direct.is_some_and(|direct| !direct.media_urls.is_empty());
     match channel {
         Channel::Sms if !has_media => segments(body),
         Channel::Sms | Channel::Mms | Channel::Whatsapp => 1,
-        Channel::Voice => lint::speech_secs(body).div_ceil(60),
+        // As long as it may last, so that it cannot cost more than was reserved.
+        Channel::Voice => direct.and_then(|direct| direct.call.as_ref()).map_or(1, |call| call.max_minutes.max(1)),
     }
+}
+
+/// The call that `wish` asks for. Words get half as long again as they take; what TwiML elsewhere
+/// says nobody knows, so it gets five minutes unless the caller says.
+fn call(wish: &Wish, body: Option<&str>) -> Option<Call> {
+    let call = wish.call.clone()?;
+    let usual = match body {
+        Some(body) => (lint::speech_secs(body) * 3 / 2).div_ceil(60).max(1),
+        None => 5,
+    };
+    let max_minutes = if call.max_minutes == 0 { usual } else { call.max_minutes };
+    Some(Call { max_minutes, ..call })
 }
 
 fn recipient(settings: &Settings, wish: &Wish, contact: Option<&Contact>, errors: &mut Vec<FieldError>) -> Option<PhoneNumber> {
@@ -259,7 +282,7 @@ fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel]
     }
     let mut text = Text { content: wish.content.clone(), ..Text::default() };
     text.body = match (&wish.body, &wish.template, of_type) {
-        (Some(body), _, _) => Some(body.clone()),
+        (Some(body), _, _) => written(body, settings, wish, known.contact, errors),
         (None, Some(name), _) => match find_template(name, known.template) {
             Some(template) if !template.active => {
                 errors.push(FieldError::new("template", "inactive_template", "this template is switched off"));
@@ -288,6 +311,20 @@ fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel]
         check_body(body, field, wish.call.is_some(), errors);
     }
     text
+}
+
+/// A body, with its placeholders filled: one is never sent as text (D2). Braces that are none stay.
+fn written(
+    body: &str,
+    settings: &Settings,
+    wish: &Wish,
+    contact: Option<&Contact>,
+    errors: &mut Vec<FieldError>,
+) -> Option<String> {
+    match Template::parse(body) {
+        Ok(template) if !template.variables().is_empty() => fill(&template, settings, wish, contact, errors),
+        Ok(_) | Err(_) => Some(body.to_string()),
+    }
 }
 
 fn find_template<'a>(name: &str, own: Option<&'a NamedTemplate>) -> Option<Cow<'a, NamedTemplate>> {
@@ -390,7 +427,7 @@ fn content_of(
 }
 
 fn check_body(body: &str, field: &str, is_spoken: bool, errors: &mut Vec<FieldError>) {
-    if body.trim().is_empty() {
+    if !body.chars().any(is_visible) {
         errors.push(FieldError::new(field, "required", "a message says something"));
     }
     if is_spoken {
@@ -405,6 +442,13 @@ fn check_body(body: &str, field: &str, is_spoken: bool, errors: &mut Vec<FieldEr
     } else if body.encode_utf16().count() > LONGEST_BODY {
         errors.push(FieldError::new(field, "too_long", format!("at most {LONGEST_BODY} characters; emoji count as two")));
     }
+}
+
+/// Whether anybody would see a character.
+fn is_visible(c: char) -> bool {
+    !c.is_whitespace()
+        && !c.is_control()
+        && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// Whether XML 1.0 can hold a character at all.
@@ -426,6 +470,16 @@ fn check_time(wish: &Wish, now: Timestamp, errors: &mut Vec<FieldError>) {
 }
 
 fn check_labels(wish: &Wish, errors: &mut Vec<FieldError>) {
+    let size = |values: &BTreeMap<String, String>| values.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    if size(&wish.variables) > LARGEST_VARIABLES {
+        errors.push(FieldError::new("variables", "too_long", format!("at most {LARGEST_VARIABLES} bytes together")));
+    }
+    if wish.content.as_ref().is_some_and(|content| size(&content.variables) > LARGEST_VARIABLES) {
+        errors.push(FieldError::new("contentVariables", "too_long", format!("at most {LARGEST_VARIABLES} bytes together")));
+    }
+    if wish.call.as_ref().is_some_and(|call| call.max_minutes > LONGEST_CALL) {
+        errors.push(FieldError::new("maxMinutes", "too_long", format!("a call has at most {LONGEST_CALL} minutes")));
+    }
     if wish.reference.as_ref().is_some_and(|reference| reference.len() > LONGEST_REFERENCE) {
         errors.push(FieldError::new("reference", "too_long", format!("at most {LONGEST_REFERENCE} bytes")));
     }

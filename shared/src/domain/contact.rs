@@ -46,7 +46,37 @@ impl Number {
     }
 }
 
+/// What somebody wishes about being messaged, kept beside their numbers too.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Wishes {
+    pub opted_out: bool,
+    pub opted_out_categories: BTreeSet<Category>,
+    pub quiet_hours: Option<QuietHours>,
+    pub time_zone: Option<Zone>,
+}
+
 impl Contact {
+    pub fn wishes(&self) -> Wishes {
+        Wishes {
+            opted_out: self.opted_out,
+            opted_out_categories: self.opted_out_categories.clone(),
+            quiet_hours: self.quiet_hours,
+            time_zone: self.time_zone.clone(),
+        }
+    }
+
+    /// A number, with the wishes of everybody whom it reaches: what one of them does not want, it does not get.
+    pub fn at_number<'a>(number: PhoneNumber, known: impl IntoIterator<Item = &'a Wishes>) -> Self {
+        let mut contact = Self::unknown(number);
+        for wishes in known {
+            contact.opted_out |= wishes.opted_out;
+            contact.opted_out_categories.extend(&wishes.opted_out_categories);
+            contact.quiet_hours = contact.quiet_hours.or(wishes.quiet_hours);
+            contact.time_zone = contact.time_zone.or_else(|| wishes.time_zone.clone());
+        }
+        contact
+    }
+
     /// Somebody of whom we know nothing but a number.
     pub fn unknown(number: PhoneNumber) -> Self {
         Self {

@@ -344,11 +344,16 @@ pub struct Direct {
 impl Direct {
     /// Of a message that was planned, which wants nothing but the content template of its type.
     pub fn only_content(kind: Kind, content: Content) -> Box<Self> {
-        Box::new(Self {
-            category: kind.category(),
+        Box::new(Self { content: Some(content), ..Self::of(kind.category()) })
+    }
+
+    /// Nothing but a category.
+    fn of(category: Category) -> Self {
+        Self {
+            category,
             channels: Vec::new(),
             media_urls: Vec::new(),
-            content: Some(content),
+            content: None,
             call: None,
             template: None,
             reference: None,
@@ -356,7 +361,7 @@ impl Direct {
             sent_by: None,
             fingerprint: String::new(),
             slot_of: None,
-        })
+        }
     }
 }
 
@@ -384,6 +389,9 @@ pub struct Call {
     /// Whether Twilio is to tell a machine from a person.
     #[serde(default)]
     pub detect_machine: bool,
+    /// It is ended after so many minutes, and may cost as many.
+    #[serde(default)]
+    pub max_minutes: u32,
 }
 
 /// A message as stored.
@@ -433,6 +441,9 @@ pub struct Message {
     /// How long a call lasted, in seconds.
     #[serde(default)]
     pub duration: Option<u32>,
+    /// Who took a call, in Twilio's word, if it was to find out: `human`, `machine_start`, …
+    #[serde(default)]
+    pub answered_by: Option<String>,
     /// Nothing left this system: the tenant has no Twilio account (S2-37..40).
     #[serde(default, skip_serializing_if = "is_false")]
     pub simulated: bool,
@@ -478,6 +489,7 @@ impl Message {
             month: None,
             sid: None,
             duration: None,
+            answered_by: None,
             simulated: false,
             error_code: None,
             timeline: vec![Step::new(now, "planned")],
@@ -523,6 +535,41 @@ impl Message {
     pub fn refused_at_once(&self) -> Option<Reason> {
         let [first, second, ..] = self.timeline.as_slice() else { return None };
         self.reason.filter(|_| second.step == "skipped" && second.at == first.at)
+    }
+
+    /// No message, but something in the place of one: what was asked for under its key was something else.
+    pub fn stand_in(id: MessageId, fingerprint: &str, now: Timestamp) -> Self {
+        let direct = Direct { fingerprint: fingerprint.to_string(), ..Direct::of(Category::General) };
+        Self {
+            id,
+            kind: Kind::Message,
+            subject: String::new(),
+            version: 0,
+            contact: None,
+            offset: None,
+            channel: None,
+            facts: Facts::Direct,
+            direct: Some(Box::new(direct)),
+            status: Status::Canceled,
+            reason: None,
+            due_at: now,
+            lease_until: None,
+            revision: 1,
+            attempt: 0,
+            looks: 0,
+            decided_at: None,
+            to: None,
+            body: None,
+            segments: None,
+            cost: None,
+            month: None,
+            sid: None,
+            duration: None,
+            answered_by: None,
+            simulated: false,
+            error_code: None,
+            timeline: vec![Step::new(now, "asked")],
+        }
     }
 
     /// When somebody has to look at it next, while it is not at Twilio.

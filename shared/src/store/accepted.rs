@@ -54,6 +54,48 @@ pub async fn counts(
     Ok(counts)
 }
 
+/// What one person was sent lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Less than 24 h ago.
+    pub of_window: u32,
+    /// On this UTC day.
+    of_day: usize,
+}
+
+pub async fn count_of(table: &Table, tenant: &TenantId, person: &str, now: Timestamp) -> Result<Count, StoreError> {
+    let since = now - WINDOW;
+    let today = keys::accepted(tenant, person, keys::day(now));
+    let days = vec![keys::accepted(tenant, person, keys::day(since)), today.clone()];
+    let mut count = Count { of_window: 0, of_day: 0 };
+    for item in table.get_many(days).await? {
+        let entries = item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice);
+        let counted = entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count();
+        count.of_window += counted as u32;
+        if string(&item, keys::SK) == today.sk {
+            count.of_day = entries.len();
+        }
+    }
+    Ok(count)
+}
+
+/// Counts a message handed to Twilio at `at`, unless another was counted since `count` was read.
+pub fn must_be_unchanged(
+    table: &Table,
+    tenant: &TenantId,
+    person: &str,
+    count: Count,
+    id: &MessageId,
+    at: Timestamp,
+) -> Result<Write, StoreError> {
+    let mut values = entry(id, at);
+    values.insert(":expires".to_string(), number((at + KEEP).as_second()));
+    values.insert(":seen".to_string(), number(count.of_day));
+    let condition = "attribute_not_exists(entries) OR size(entries) <= :seen";
+    let key = keys::accepted(tenant, person, keys::day(at));
+    Write::update(table, &key, "SET expires = :expires ADD entries :entry", Some(condition), values)
+}
+
 /// Counts a message handed to Twilio at `at`.
 pub fn count(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, at: Timestamp) -> Result<Write, StoreError> {
     let mut values = entry(id, at);

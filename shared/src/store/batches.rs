@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{self, SK};
 use super::table::{Item, StoreError, Table, number, string};
-use super::transaction::{Patience, Refused, Write, transact, write_if};
+use super::transaction::{Write, write_all_if, write_if};
 use crate::domain::compose::FieldError;
 use crate::domain::message::Message;
 use crate::domain::tenant::TenantId;
@@ -26,16 +26,15 @@ pub struct Batch {
     pub created_at: Timestamp,
     /// How many rows were asked for; those that are not refused are messages.
     pub asked: u32,
-    /// What is wrong with the others.
-    pub refused: Vec<FieldError>,
+    /// The rows that are refused; what is wrong with them lies beside, as the rows do.
+    pub refused: Vec<u32>,
     pub chunks: u32,
+    pub chunks_of_errors: u32,
     pub stage: Stage,
     /// How long each sender is busy with it, in milliseconds.
     pub busy: BTreeMap<String, i64>,
     /// When each sender's first slot is, once the slots are taken.
     pub slots: BTreeMap<String, Timestamp>,
-    /// Whether its messages wait for slots of their sender; otherwise their instant was chosen.
-    pub paced: bool,
     pub revision: u32,
 }
 
@@ -55,18 +54,18 @@ pub enum Stage {
 impl Batch {
     /// The rows that are messages.
     pub fn rows(&self) -> Vec<u32> {
-        let refused: HashSet<u32> = self.refused.iter().filter_map(|error| error.row).collect();
+        let refused: HashSet<&u32> = self.refused.iter().collect();
         (0..self.asked).filter(|row| !refused.contains(row)).collect()
     }
 }
 
 #[derive(Serialize, Deserialize)]
-struct Rows {
-    rows: Vec<Message>,
+struct Rows<T> {
+    rows: Vec<T>,
     expires: i64,
 }
 
-const SEALED: &[&str] = &["refused"];
+const SEALED: &[&str] = &["name"];
 const SEALED_ROWS: &[&str] = &["rows"];
 /// An item has at most 400 KB, and sealing adds little.
 const LARGEST_CHUNK: usize = 300_000;
@@ -85,43 +84,60 @@ pub enum Created {
     TooLarge,
 }
 
-/// Stores a batch with all its rows, or nothing. Fills `chunks`.
-pub async fn create(table: &Table, tenant: &TenantId, batch: &mut Batch, rows: &[Message]) -> Result<Created, StoreError> {
-    let Some(chunks) = chunks(rows)? else { return Ok(Created::TooLarge) };
-    batch.chunks = chunks.len() as u32;
-    let expires = (batch.created_at + KEEP).as_second();
-    let mut patience = Patience::default();
-    loop {
-        let mut writes = vec![Write::put(table, item(table, tenant, batch)?, "attribute_not_exists(pk)", HashMap::new())?];
-        for (at, chunk) in chunks.iter().enumerate() {
-            let key = keys::batch_rows(tenant, &batch.id, at as u32);
-            let rows = Rows { rows: chunk.to_vec(), expires };
-            let rows = table.item(&key, &rows, SEALED_ROWS)?;
-            writes.push(Write::put(table, rows, "attribute_not_exists(pk)", HashMap::new())?);
-        }
-        match transact(table, writes).await {
-            Ok(()) => return Ok(Created::New),
-            Err(Refused::Conditions(_)) => return Ok(Created::Known),
-            Err(Refused::Busy) => patience.wait().await?,
-            Err(Refused::Store(error)) => return Err(error),
-        }
+/// Stores a batch with all its rows, what is wrong with the others, and its key; or nothing.
+pub async fn create(
+    table: &Table,
+    tenant: &TenantId,
+    batch: &mut Batch,
+    rows: &[Message],
+    errors: &[FieldError],
+    key: Write,
+) -> Result<Created, StoreError> {
+    let (rows, errors) = (chunks(rows)?, chunks(errors)?);
+    if rows.size + errors.size > LARGEST {
+        return Ok(Created::TooLarge);
     }
+    batch.chunks = rows.chunks.len() as u32;
+    batch.chunks_of_errors = errors.chunks.len() as u32;
+    let expires = (batch.created_at + KEEP).as_second();
+    const NEW: &str = "attribute_not_exists(pk)";
+    let mut writes = vec![key, Write::put(table, item(table, tenant, batch)?, NEW, HashMap::new())?];
+    for (at, chunk) in rows.chunks.iter().enumerate() {
+        let key = keys::batch_rows(tenant, &batch.id, at as u32);
+        let item = table.item(&key, &Rows { rows: chunk.to_vec(), expires }, SEALED_ROWS)?;
+        writes.push(Write::put(table, item, NEW, HashMap::new())?);
+    }
+    for (at, chunk) in errors.chunks.iter().enumerate() {
+        let key = keys::batch_errors(tenant, &batch.id, at as u32);
+        let item = table.item(&key, &Rows { rows: chunk.to_vec(), expires }, SEALED_ROWS)?;
+        writes.push(Write::put(table, item, NEW, HashMap::new())?);
+    }
+    Ok(if write_all_if(table, writes).await? { Created::New } else { Created::Known })
 }
 
-fn chunks(rows: &[Message]) -> Result<Option<Vec<&[Message]>>, StoreError> {
+/// Parts of a list that fit an item each.
+struct Chunks<'a, T> {
+    chunks: Vec<&'a [T]>,
+    /// Of all together, in bytes.
+    size: usize,
+}
+
+fn chunks<T: Serialize>(list: &[T]) -> Result<Chunks<'_, T>, StoreError> {
     let mut chunks = Vec::new();
     let (mut from, mut size, mut total) = (0, 0, 0);
-    for (at, row) in rows.iter().enumerate() {
-        let length = serde_json::to_vec(row).map_err(|error| StoreError::Unreadable(Box::new(error)))?.len();
+    for (at, element) in list.iter().enumerate() {
+        let length = serde_json::to_vec(element).map_err(|error| StoreError::Unreadable(Box::new(error)))?.len();
         if size + length > LARGEST_CHUNK {
-            chunks.push(&rows[from..at]);
+            chunks.push(&list[from..at]);
             (from, size) = (at, 0);
         }
         size += length;
         total += length;
     }
-    chunks.push(&rows[from..]);
-    Ok((total <= LARGEST).then_some(chunks))
+    if from < list.len() {
+        chunks.push(&list[from..]);
+    }
+    Ok(Chunks { chunks, size: total })
 }
 
 pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Batch>, StoreError> {
@@ -131,8 +147,20 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Ba
 /// The rows of one chunk of a batch.
 pub async fn rows(table: &Table, tenant: &TenantId, id: &str, chunk: u32) -> Result<Vec<Message>, StoreError> {
     let item = table.get(&keys::batch_rows(tenant, id, chunk)).await?;
-    let rows: Option<Rows> = item.map(|item| table.value(item, SEALED_ROWS)).transpose()?;
+    let rows: Option<Rows<Message>> = item.map(|item| table.value(item, SEALED_ROWS)).transpose()?;
     Ok(rows.map(|rows| rows.rows).unwrap_or_default())
+}
+
+/// What is wrong with the rows that were refused.
+pub async fn errors(table: &Table, tenant: &TenantId, batch: &Batch) -> Result<Vec<FieldError>, StoreError> {
+    let keys = (0..batch.chunks_of_errors).map(|chunk| keys::batch_errors(tenant, &batch.id, chunk)).collect();
+    let mut errors = Vec::new();
+    for item in table.get_many(keys).await? {
+        errors.extend(table.value::<Rows<FieldError>>(item, SEALED_ROWS)?.rows);
+    }
+    // In batches items come in no order; each row's errors lie together, in theirs.
+    errors.sort_by_key(|error| error.row);
+    Ok(errors)
 }
 
 /// Writes the next state of a batch that was read at its present revision. Whether that was still so.

@@ -1,12 +1,14 @@
 //! Contacts, and the groups they are members of.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::table::{StoreError, Table, string};
-use crate::domain::contact::Contact;
+use crate::domain::channel::Channel;
+use crate::domain::contact::{Contact, Wishes};
+use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 
 const SEALED: &[&str] = &["phone", "whatsapp", "email"];
@@ -30,7 +32,66 @@ pub async fn put_many(table: &Table, tenant: &TenantId, contacts: &[Contact]) ->
         left.extend(old.iter().filter(|old| !groups.contains(old)).map(|old| keys::group_member(tenant, old, &contact.id)));
     }
     table.put_many(items).await?;
-    table.delete_many(left).await
+    table.delete_many(left).await?;
+    put_wishes(table, tenant, &before, contacts).await
+}
+
+/// What lies beside a number: who it reaches, and what they wish.
+#[derive(Default, Serialize, Deserialize)]
+struct AtNumber {
+    contacts: BTreeMap<String, Wishes>,
+}
+
+/// Keeps the wishes of `contacts` beside their numbers, and takes them from numbers that they had before.
+async fn put_wishes(
+    table: &Table,
+    tenant: &TenantId,
+    before: &HashMap<String, Contact>,
+    contacts: &[Contact],
+) -> Result<(), StoreError> {
+    let numbers = |contact: &Contact| Channel::BY_CHOICE.map(|channel| contact.number(channel).cloned()).into_iter().flatten();
+    let of = |contacts: &mut dyn Iterator<Item = &Contact>| contacts.flat_map(numbers).collect::<HashSet<PhoneNumber>>();
+    let mut all = of(&mut contacts.iter());
+    all.extend(of(&mut before.values()));
+    let all: Vec<&PhoneNumber> = all.iter().collect();
+    let mut known = at_numbers(table, tenant, &all).await?;
+    for old in before.values() {
+        for number in numbers(old) {
+            known.entry(number).or_default().remove(&old.id);
+        }
+    }
+    for contact in contacts {
+        for number in numbers(contact) {
+            known.entry(number).or_default().insert(contact.id.clone(), contact.wishes());
+        }
+    }
+    let items = known.into_iter().map(|(number, contacts)| {
+        let key = keys::number_contacts(tenant, &table.keyring().number_hash(&number));
+        table.item(&key, &AtNumber { contacts }, &[])
+    });
+    table.put_many(items.collect::<Result<_, _>>()?).await
+}
+
+/// Whom each of `numbers` reaches, by contact id, and what they wish. Numbers of nobody are left out.
+pub async fn at_numbers(
+    table: &Table,
+    tenant: &TenantId,
+    numbers: &[&PhoneNumber],
+) -> Result<HashMap<PhoneNumber, BTreeMap<String, Wishes>>, StoreError> {
+    let mut by_place = HashMap::new();
+    let mut wanted = Vec::new();
+    for number in numbers {
+        let key = keys::number_contacts(tenant, &table.keyring().number_hash(number));
+        by_place.insert(key.pk.clone(), *number);
+        wanted.push(key);
+    }
+    let mut found = HashMap::new();
+    for item in table.get_many(wanted).await? {
+        if let Some(number) = by_place.get(string(&item, keys::PK)) {
+            found.insert((*number).clone(), table.value::<AtNumber>(item, &[])?.contacts);
+        }
+    }
+    Ok(found)
 }
 
 /// Those of `ids` that exist, by id.

@@ -6,7 +6,7 @@ use super::batches::{self, Batch};
 use super::keys::{self, SK, Waiting};
 use super::messages;
 use super::recurring::{self, Recurring};
-use super::table::{Query, StoreError, Table, string};
+use super::table::{Item, Query, StoreError, Table, string};
 use crate::domain::message::Message;
 use crate::domain::tenant::TenantId;
 
@@ -32,13 +32,13 @@ pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Resu
             table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after }).await?;
         for item in page {
             let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) else { continue };
-            let due = match keys::waiting(string(&item, SK)) {
-                Some(Waiting::Message) => Due::Message(Box::new(messages::message(table, item)?)),
-                Some(Waiting::Batch) => Due::Batch(Box::new(batches::batch(table, item)?)),
-                Some(Waiting::Recurring) => Due::Recurring(Box::new(recurring::recurring(table, item)?)),
-                None => continue,
-            };
-            waiting.push((tenant, due));
+            let entry = string(&item, keys::DUE.sk).to_string();
+            match read(table, item) {
+                Ok(Some(due)) => waiting.push((tenant, due)),
+                Ok(None) => {}
+                // One that cannot be read does not keep the others waiting; somebody has to look at it.
+                Err(error) => tracing::error!(%tenant, entry, %error, "something that is due cannot be read"),
+            }
         }
         match next {
             None => break,
@@ -46,6 +46,15 @@ pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Resu
         }
     }
     Ok(waiting)
+}
+
+fn read(table: &Table, item: Item) -> Result<Option<Due>, StoreError> {
+    Ok(match keys::waiting(string(&item, SK)) {
+        Some(Waiting::Message) => Some(Due::Message(Box::new(messages::message(table, item)?))),
+        Some(Waiting::Batch) => Some(Due::Batch(Box::new(batches::batch(table, item)?))),
+        Some(Waiting::Recurring) => Some(Due::Recurring(Box::new(recurring::recurring(table, item)?))),
+        None => None,
+    })
 }
 
 /// The earliest instant at which something waits in the shard of `tenant`.

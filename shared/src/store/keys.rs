@@ -8,6 +8,7 @@
 //! | Group member | `TENANT#t#GROUP#g` | contact id | |
 //! | Template | `TENANT#t` | `TEMPLATE#name` | |
 //! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | |
+//! | Wishes of the contacts of a number | `TENANT#t#PHONE#<keyed hash>` | `CONTACTS` | |
 //! | WhatsApp session of a number | `TENANT#t#PHONE#<keyed hash>` | `SESSION` | |
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
@@ -15,7 +16,7 @@
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
 //! | Clock of a sender, or of the API's requests | `TENANT#t#PACE` | sender, `REQUESTS` | |
 //! | Batch of messages asked for at once | `TENANT#t#BATCH#id` | `BATCH` | due (sparse): as a message, until its rows exist |
-//! | Rows of a batch | `TENANT#t#BATCH#id` | `ROWS#0001` | |
+//! | Rows of a batch; what is wrong with the others | `TENANT#t#BATCH#id` | `ROWS#0001`; `ERRORS#0001` | |
 //! | Recurring message | `TENANT#t#RECURRING#id` | `RECURRING` | due: as a message |
 //! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
 //!
@@ -92,6 +93,10 @@ pub fn consent(tenant: &TenantId, number_hash: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONSENT".into() }
 }
 
+pub fn number_contacts(tenant: &TenantId, number_hash: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONTACTS".into() }
+}
+
 pub fn session(tenant: &TenantId, number_hash: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "SESSION".into() }
 }
@@ -106,6 +111,10 @@ pub fn batch(tenant: &TenantId, id: &str) -> Key {
 
 pub fn batch_rows(tenant: &TenantId, id: &str, chunk: u32) -> Key {
     Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: format!("ROWS#{chunk:04}") }
+}
+
+pub fn batch_errors(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: format!("ERRORS#{chunk:04}") }
 }
 
 pub fn recurring(tenant: &TenantId, id: &str) -> Key {

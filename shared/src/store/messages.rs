@@ -82,6 +82,13 @@ fn drop_at<T>(list: &mut Vec<T>, positions: &[usize]) {
     });
 }
 
+/// Takes `id` for something else than a message: no message of it can come to be any more.
+pub fn taken(table: &Table, tenant: &TenantId, id: &MessageId, fingerprint: &str, now: Timestamp) -> Result<Write, StoreError> {
+    let stand_in = Message::stand_in(id.clone(), fingerprint, now);
+    let item = table.item(&keys::message(tenant, id), &stand_in, SEALED)?;
+    Write::put(table, item, NEW, HashMap::new())
+}
+
 /// One message's next state, with what must be written along with it.
 pub struct Change {
     message: Message,
@@ -100,6 +107,8 @@ pub enum Guard {
     Consent,
     /// Its number wrote over WhatsApp within a day.
     Window,
+    /// Nothing was counted for its recipient since the cap was looked at.
+    Cap,
     /// Its sender's clock stands where we thought, and not too far ahead.
     Pace,
 }
@@ -353,7 +362,8 @@ pub async fn merge(
         .table_name(&table.name)
         .set_key(Some(key))
         .condition_expression("attribute_exists(pk)")
-        .update_expression(format!("SET {append}"))
+        .update_expression(format!("SET {append} ADD revision :one"))
+        .expression_attribute_values(":one", number(1))
         .expression_attribute_values(":step", AttributeValue::L(vec![step]))
         .expression_attribute_values(":sid", AttributeValue::S(report.sid.clone()));
     late.send().await.map_err(StoreError::unreachable)?;
@@ -379,7 +389,8 @@ pub async fn log(table: &Table, tenant: &TenantId, day: Date) -> Result<Vec<Mess
     by_time(table, entries).await
 }
 
-/// A page of that log: at most `limit` messages due at or after `from`, and after the entry `after`.
+/// A page of that log: at most `limit` messages due at or after `from`, and after the entry `after`; and
+/// whether it is the last of that day.
 pub async fn log_page(
     table: &Table,
     tenant: &TenantId,
@@ -387,14 +398,14 @@ pub async fn log_page(
     from: Timestamp,
     after: Option<&LogEntry>,
     limit: u32,
-) -> Result<Vec<Message>, StoreError> {
+) -> Result<(Vec<Message>, bool), StoreError> {
     let partition = keys::log(tenant, day);
     let start =
         after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
     let range = Some((start, "~".to_string()));
     let limit = Some(limit.min(1000) as i32);
-    let (entries, _) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None }).await?;
-    by_time(table, entries).await
+    let (entries, next) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None }).await?;
+    Ok((by_time(table, entries).await?, next.is_none()))
 }
 
 /// A place in the log.

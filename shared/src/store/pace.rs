@@ -1,5 +1,5 @@
-//! Clocks that give out turns, one item each (GCRA): a sender's, in segments, and that of a tenant's
-//! calls of the API.
+//! Clocks that give out turns, one item each (GCRA): a sender's, in segments, for single messages and for
+//! lists; and that of a tenant's calls of the API.
 //!
 //! A clock says until when it is busy. Taking a turn moves it on by the turn's length, from now if it
 //! was idle. How far ahead of now it may run is the burst that is let through.
@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::keys;
 use super::table::{Item, StoreError, Table, key_attributes, number};
-use super::transaction::{Patience, Write};
+use super::transaction::{Patience, Write, write_if};
 use crate::domain::tenant::TenantId;
 
 /// What a clock gave.
@@ -39,6 +39,11 @@ impl Guess {
             Self::Busy => Self::Idle,
         }
     }
+}
+
+/// The clock of a sender's lists: what is asked for one by one does not wait behind them.
+pub fn of_lists(sender: &str) -> String {
+    format!("{sender} LISTS")
 }
 
 /// However far a clock is ahead.
@@ -100,6 +105,23 @@ pub fn turn(
 ) -> Result<Write, StoreError> {
     let (expression, condition) = expressions(guess);
     Write::update(table, &keys::pace(tenant, name), expression, Some(condition), values(guess, length, ahead, now))
+}
+
+/// Gives back what will not be needed of a clock that is ahead of now.
+pub async fn give_back(
+    table: &Table,
+    tenant: &TenantId,
+    name: &str,
+    length: SignedDuration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let values = HashMap::from([
+        (":back".to_string(), number(-(length.as_millis() as i64))),
+        (":then".to_string(), number((now + length).as_millisecond())),
+    ]);
+    let key = keys::pace(tenant, name);
+    write_if(table, Write::update(table, &key, "ADD busy_until :back", Some("busy_until >= :then"), values)?).await?;
+    Ok(())
 }
 
 /// Keeps a clock busy until `until` at least.

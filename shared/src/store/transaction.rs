@@ -1,6 +1,7 @@
 //! All-or-nothing writes, and which conditions refused them.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -90,7 +91,7 @@ impl Write {
 pub(super) struct Patience(u32);
 
 impl Patience {
-    const TRIES: u32 = 8;
+    const TRIES: u32 = 10;
     const FIRST_PAUSE: Duration = Duration::from_millis(5);
 
     /// # Errors
@@ -100,7 +101,10 @@ impl Patience {
         if self.0 > Self::TRIES {
             return Err(StoreError::Unreachable("transactions kept meeting each other".into()));
         }
-        tokio::time::sleep(Self::FIRST_PAUSE * 2u32.pow(self.0)).await;
+        // Not in step with the others that met: the standard library seeds each hasher at random.
+        let random = (std::hash::RandomState::new().build_hasher().finish() % 1000) as u32;
+        let pause = Self::FIRST_PAUSE * 2u32.pow(self.0);
+        tokio::time::sleep(pause / 2 + pause * random / 2000).await;
         Ok(())
     }
 }
@@ -125,9 +129,14 @@ pub(super) async fn transact(table: &Table, writes: Vec<Write>) -> Result<(), Re
 
 /// Writes one thing. Whether its condition held.
 pub(super) async fn write_if(table: &Table, write: Write) -> Result<bool, StoreError> {
+    write_all_if(table, vec![write]).await
+}
+
+/// Writes all of `writes` or none. Whether every condition held.
+pub(super) async fn write_all_if(table: &Table, writes: Vec<Write>) -> Result<bool, StoreError> {
     let mut patience = Patience::default();
     loop {
-        match transact(table, vec![write.clone()]).await {
+        match transact(table, writes.clone()).await {
             Ok(()) => return Ok(true),
             Err(Refused::Conditions(_)) => return Ok(false),
             Err(Refused::Busy) => patience.wait().await?,

@@ -63,6 +63,7 @@ impl Outgoing {
                     None => form.push(("Twiml", twiml::say(&body, call.voice.as_deref(), call.language.as_deref()))),
                 }
                 form.extend(CALL_EVENTS.map(|event| ("StatusCallbackEvent", event.to_string())));
+                form.push(("TimeLimit", (call.max_minutes.max(1) * 60).to_string()));
                 if call.detect_machine {
                     form.push(("MachineDetection", "Enable".to_string()));
                 }
@@ -268,6 +269,8 @@ pub async fn list(
         messages: Vec<Listed>,
         next_page_uri: Option<String>,
     }
+    // Its URL names the recipient.
+    let unreachable = |error: reqwest::Error| ListError::Unreachable(error.without_url());
     let query: String =
         form_urlencoded::Serializer::new(String::new()).append_pair("To", to).append_pair("PageSize", "100").finish();
     let mut next = Some(format!("/2010-04-01/Accounts/{}/{}.json?{query}", credentials.account_sid, resource.word()));
@@ -275,12 +278,11 @@ pub async fn list(
     // Relative, so that only `base` ever gets the credentials.
     while let Some(path) = next.filter(|path| path.starts_with("/2010-04-01/")) {
         let (user, password) = credentials.basic();
-        let response =
-            http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
+        let response = http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(ListError::Refused(response.status()));
         }
-        let page: Page = response.json().await.map_err(ListError::Unreachable)?;
+        let page: Page = response.json().await.map_err(unreachable)?;
         let reaches_back = page.messages.last().and_then(Listed::created).is_none_or(|created| created < since);
         listed.extend(page.messages);
         next = page.next_page_uri.filter(|_| !reaches_back);

@@ -1,16 +1,18 @@
 //! Takes back what has not gone yet: a message, a batch, or what recurs.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::cancel_planned::canceled;
 use super::open_batch::open_batch;
 use super::repeat_message::RECURRING_PREFIX;
 use super::send_batch::{BATCH_PREFIX, row_id};
 use crate::context::{Context, ContextError};
-use crate::domain::message::{Message, MessageId, Reason, Status};
+use crate::domain::channel::Channel;
+use crate::domain::message::{Message, MessageId, Reason, Status, is_derived};
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage};
 use crate::store::messages::{self, Change, Written};
+use crate::store::pace;
 use crate::store::recurring::{self, Recurring};
 
 /// What was taken back.
@@ -31,14 +33,18 @@ const AT_ONCE: usize = 90;
 
 /// Takes back the message, batch or recurring message `id`. Doing it again changes nothing.
 pub async fn cancel_message(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp) -> Result<Canceled, ContextError> {
-    if id.starts_with(RECURRING_PREFIX) {
+    if is_derived(id, RECURRING_PREFIX) {
         return cancel_recurring(cx, tenant, id).await;
     }
-    if id.starts_with(BATCH_PREFIX) {
+    if is_derived(id, BATCH_PREFIX) {
         return cancel_batch(cx, tenant, id, now).await;
     }
     let Some(id) = MessageId::parse(id) else { return Ok(Canceled::Unknown) };
-    let (known, taken_back) = cancel_all(cx, tenant, &[id], now).await?;
+    // On several channels each has a row of its own, once it is parted.
+    let sibling = |channel: Channel| MessageId::derive(tenant, &[id.as_str(), channel.word()]);
+    let mut ids: Vec<MessageId> = Channel::BY_CHOICE.into_iter().chain([Channel::Mms]).map(sibling).collect();
+    ids.push(id);
+    let (known, taken_back) = cancel_all(cx, tenant, &ids, now).await?;
     Ok(match (known, taken_back) {
         (0, _) => Canceled::Unknown,
         (_, 0) => Canceled::TooLate,
@@ -76,6 +82,7 @@ async fn cancel_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp)
         let Some(now_is) = batches::get(table, tenant, id).await? else { return Ok(Canceled::Unknown) };
         batch = now_is;
     }
+    let (batch_busy, all) = (batch.busy.clone(), rows.len() as i64);
     match batch.stage {
         Stage::Held | Stage::Canceled => return Ok(Canceled::Done(rows.len() as u32)),
         // Opened to its end, so that nobody makes messages of it after they were taken back.
@@ -88,6 +95,11 @@ async fn cancel_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp)
     for rows in rows.chunks(AT_ONCE) {
         let ids: Vec<MessageId> = rows.iter().map(|row| row_id(tenant, id, *row)).collect();
         taken_back += cancel_all(cx, tenant, &ids, now).await?.1;
+    }
+    // Their share of the sender's time, for the lists that come after.
+    for (sender, millis) in batch_busy {
+        let back = SignedDuration::from_millis(millis * i64::from(taken_back) / all.max(1));
+        pace::give_back(table, tenant, &pace::of_lists(&sender), back, now).await?;
     }
     Ok(if taken_back > 0 { Canceled::Done(taken_back) } else { Canceled::TooLate })
 }

@@ -7,14 +7,14 @@ use super::send_message::{Request, SendError, composed, fingerprint};
 use crate::context::Context;
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
-use crate::domain::contact::Contact;
 use crate::domain::message::{Message, MessageId, Reason};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Finding, Question, Verdict};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::{accepted, consents, meter, sessions};
 
-/// Every rule's verdict at `at`, as things stand now. Writes nothing.
+/// Every rule's verdict at `at` over `channels`, or those that contact and tenant choose, as things stand
+/// now. Writes nothing.
 ///
 /// # Errors
 /// As sending would refuse it.
@@ -22,6 +22,7 @@ pub async fn explain_message(
     cx: &Context,
     tenant: &TenantId,
     request: &Request,
+    channels: Vec<Channel>,
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Finding>, SendError> {
@@ -29,10 +30,10 @@ pub async fn explain_message(
     let id = MessageId::derive(tenant, &["explain"]);
     let fingerprint = fingerprint(tenant, &request.wish);
     let composed = composed(cx, tenant, request, id, &fingerprint, now).await?;
-    let (message, contact) = composed.map_err(SendError::Invalid)?;
-    let Some(contact) = contact.or_else(|| message.to.clone().map(Contact::unknown)) else {
-        return Err(SendError::Invalid(Vec::new()));
-    };
+    let (mut message, contact) = composed.map_err(SendError::Invalid)?;
+    if let Some(direct) = &mut message.direct {
+        direct.channels = channels;
+    }
     let table = cx.table().await?;
     let numbers: Vec<&PhoneNumber> = Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel)).collect();
     let stopped = consents::stopped(table, tenant, &numbers).await?;
@@ -71,8 +72,7 @@ async fn is_over_budget(
 ) -> Result<bool, SendError> {
     let Some(limit) = settings.limit(message.category()) else { return Ok(false) };
     let channel = message.channel.unwrap_or(Channel::Sms);
-    let has_media = message.direct.as_ref().is_some_and(|direct| !direct.media_urls.is_empty());
-    let units = billed_units(channel, message.body.as_deref().unwrap_or_default(), has_media);
+    let units = billed_units(channel, message.body.as_deref().unwrap_or_default(), message.direct.as_deref());
     let month = claim::month(settings, cx.account(tenant, now).await?.is_simulated(), at);
     let used = meter::used(cx.table().await?, tenant, &month).await?;
     Ok(used.0 + settings.price(channel, number).0 * i64::from(units) > limit.0)

@@ -17,7 +17,8 @@ pub async fn open_batch(cx: &Context, tenant: &TenantId, mut batch: Batch, now: 
     if batch.slots.is_empty() && !batch.busy.is_empty() {
         for (sender, busy) in &batch.busy {
             let length = SignedDuration::from_millis(*busy);
-            let (Turn::From(at) | Turn::Full(at)) = pace::take(table, tenant, sender, length, pace::ANY, now).await?;
+            let (Turn::From(at) | Turn::Full(at)) =
+                pace::take(table, tenant, &pace::of_lists(sender), length, pace::ANY, now).await?;
             batch.slots.insert(sender.clone(), at);
         }
         // Whoever was faster opens it, with the slots that it took.

@@ -53,8 +53,7 @@ pub async fn preview_message(cx: &Context, tenant: &TenantId, request: &Request,
     let fingerprint = fingerprint(tenant, &request.wish);
     let composed = composed(cx, tenant, request, id, &fingerprint, now).await?;
     let (message, contact) = composed.map_err(SendError::Invalid)?;
-    let contact = contact.or_else(|| message.to.clone().map(Contact::unknown));
-    let channels = contact.map(|contact| channels(&settings, &message, &contact)).unwrap_or_default();
+    let channels = channels(&settings, &message, &contact);
     let body = message.body.clone().unwrap_or_default();
     let is_spoken = message.direct.as_ref().is_some_and(|direct| direct.call.is_some());
     let mut warnings = lint::warnings(&Text {
@@ -88,10 +87,9 @@ pub async fn preview_message(cx: &Context, tenant: &TenantId, request: &Request,
 fn channels(settings: &Settings, message: &Message, contact: &Contact) -> Vec<OnChannel> {
     let question = Question::about(settings, contact, message, None);
     let body = message.body.as_deref().unwrap_or_default();
-    let has_media = message.direct.as_ref().is_some_and(|direct| !direct.media_urls.is_empty());
     let reached = policy::channels(&question).unwrap_or_default();
     let on = |(channel, number): (Channel, &PhoneNumber)| {
-        let units = billed_units(channel, body, has_media);
+        let units = billed_units(channel, body, message.direct.as_deref());
         let cost = Micros(settings.price(channel, number).0 * i64::from(units));
         OnChannel { channel, to: number.e164().to_string(), is_valid: number.is_valid(), units, cost }
     };

@@ -26,6 +26,8 @@ pub struct StatusCallback {
     pub to: Option<String>,
     /// How long a call lasted, in seconds; told at its end.
     pub duration: Option<u32>,
+    /// Who took a call, if Twilio was to find out.
+    pub answered_by: Option<String>,
 }
 
 /// The recipient has unsubscribed at Twilio (D3).
@@ -57,14 +59,19 @@ pub async fn record_status(
                 tracing::error!(%tenant, message = %callback.message, sid = callback.sid, "Twilio has this message twice");
             }
             if message.cost.is_none() && message.status != Status::Failed {
-                charge_late(cx, tenant, message, now).await?;
+                charge_late(cx, tenant, &message.id, now).await?;
             }
         }
-        Merged::Late | Merged::Duplicate => {}
+        Merged::Late | Merged::Duplicate => {
+            // The process may have died after it merged the first.
+            if status != Status::Failed {
+                charge_late(cx, tenant, &callback.message, now).await?;
+            }
+        }
     }
     // Also when the same comes again: the process may have died after it merged the first.
     if let Some(secs) = callback.duration {
-        charge_minutes(cx, tenant, &callback.message, secs, now).await?;
+        charge_minutes(cx, tenant, &callback.message, secs, callback.answered_by.as_deref(), now).await?;
     }
     Ok(Some(merged))
 }
@@ -85,29 +92,38 @@ async fn record_unsubscribed(
 }
 
 /// A call is over: it is charged by its begun minutes, once, which may be fewer or more than were reserved.
-async fn charge_minutes(cx: &Context, tenant: &TenantId, id: &MessageId, secs: u32, now: Timestamp) -> Result<(), ContextError> {
+async fn charge_minutes(
+    cx: &Context,
+    tenant: &TenantId,
+    id: &MessageId,
+    secs: u32,
+    answered_by: Option<&str>,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let minutes = secs.div_ceil(60);
     let charged = |message: Message| {
         let (Some(Channel::Voice), Some(to), None) = (message.channel, &message.to, message.duration) else { return None };
         let cost = Micros(settings.price(Channel::Voice, to).0 * i64::from(minutes));
-        Some(Message { cost: Some(cost), segments: Some(minutes), duration: Some(secs), ..message })
+        let answered_by = answered_by.map(str::to_string);
+        Some(Message { cost: Some(cost), segments: Some(minutes), duration: Some(secs), answered_by, ..message })
     };
     charge(cx.table().await?, tenant, id, charged).await
 }
 
 /// A message that was given up as never sent, its money given back, and now turns out to be: it is
 /// charged after all.
-async fn charge_late(cx: &Context, tenant: &TenantId, message: &Message, now: Timestamp) -> Result<(), ContextError> {
+async fn charge_late(cx: &Context, tenant: &TenantId, id: &MessageId, now: Timestamp) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let charged = |message: Message| {
-        let (Some(channel), Some(to), Some(units), None) = (message.channel, &message.to, message.segments, message.cost) else {
+        let charged = message.cost.is_some() || message.sid.is_none() || message.status == Status::Failed;
+        let (Some(channel), Some(to), Some(units), false) = (message.channel, &message.to, message.segments, charged) else {
             return None;
         };
         let cost = Micros(settings.price(channel, to).0 * i64::from(units));
         Some(Message { cost: Some(cost), ..message })
     };
-    charge(cx.table().await?, tenant, &message.id, charged).await
+    charge(cx.table().await?, tenant, id, charged).await
 }
 
 /// Changes go through after so many looks, unless callbacks keep coming.

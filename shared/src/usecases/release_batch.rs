@@ -3,7 +3,9 @@
 use jiff::Timestamp;
 
 use super::open_batch::open_batch;
+use super::send_batch::BATCH_PREFIX;
 use crate::context::{Context, ContextError};
+use crate::domain::message::is_derived;
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage};
 use crate::telemetry::Chain;
@@ -20,7 +22,8 @@ pub enum Released {
 /// Lets the batch `id` go, from now on. Doing it again changes nothing.
 pub async fn release_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp) -> Result<Released, ContextError> {
     let table = cx.table().await?;
-    let Some(mut batch) = batches::get(table, tenant, id).await? else { return Ok(Released::Unknown) };
+    let known = if is_derived(id, BATCH_PREFIX) { batches::get(table, tenant, id).await? } else { None };
+    let Some(mut batch) = known else { return Ok(Released::Unknown) };
     match batch.stage {
         Stage::Canceled => Ok(Released::Canceled),
         Stage::Opening | Stage::Open => Ok(Released::Going(batch.stage)),

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::send_message::{Request, SendError, composed, fingerprint};
+use super::send_message::{Request, SendError, asked_id, composed, fingerprint};
 use crate::context::{Context, ContextError};
 use crate::domain::compose::FieldError;
 use crate::domain::message::{Message, MessageId, Step, derived};
@@ -45,7 +45,8 @@ pub async fn plan_recurring(
         Err(errors) => return Err(SendError::Invalid(errors)),
     };
     let planned = Recurring { id: id.clone(), recurrence, message, next: Some(next), created_at: now, revision: 1 };
-    if recurring::create(table, tenant, &planned).await? {
+    let key = messages::taken(table, tenant, &asked_id(tenant, &request.key), &fingerprint, now)?;
+    if recurring::create(table, tenant, &planned, key).await? {
         return Ok(planned);
     }
     match recurring::get(table, tenant, &id).await? {

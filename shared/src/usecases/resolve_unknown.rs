@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::record_status::charge;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
-use crate::domain::message::{Message, Status, Step};
+use crate::domain::message::{Message, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::smart_encoding::smart_encoded;
 use crate::domain::tenant::{Settings, TenantId};
@@ -24,6 +24,8 @@ const LOOKS: u32 = 2;
 const BETWEEN: SignedDuration = SignedDuration::from_mins(2);
 /// The log is by due date; what was sent this much late is still found in it.
 const LATEST: SignedDuration = SignedDuration::from_hours(72);
+/// Stands before every text of a trial account.
+const TRIAL_NOTICE: &str = "Sent from your Twilio trial account - ";
 /// Twilio's clock and ours may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
@@ -45,6 +47,11 @@ pub async fn resolve_unknown(
     for message in stuck {
         let credentials = match &account {
             Account::Twilio(credentials) if !message.simulated => credentials,
+            Account::Simulated if !message.simulated => {
+                // It went to an account that we cannot ask any more: never sent again blindly.
+                tracing::warn!(%tenant, message = %message.id, "an unknown outcome of an account that is gone");
+                continue;
+            }
             // Nothing left this system: there is nothing to find, and nothing was sent twice.
             Account::Twilio(_) | Account::Simulated => {
                 let change = again(table, tenant, &settings, message, now)?;
@@ -110,8 +117,8 @@ fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], 
         let theirs = smart_encoded(listed.body.as_deref().unwrap_or_default());
         match (has_own_text, ours.is_empty()) {
             (true, true) => theirs.is_empty(),
-            // Twilio may have replaced look-alikes, and puts a trial account's notice before the body.
-            (true, false) => theirs.ends_with(&ours),
+            // Twilio may have replaced look-alikes.
+            (true, false) => theirs.strip_prefix(TRIAL_NOTICE).unwrap_or(&theirs) == ours,
             // A messaging service picks the sender later.
             (false, _) => listed.from.as_deref().is_none_or(|from| from == sender || sender.starts_with("MG")),
         }
@@ -147,7 +154,7 @@ fn not_found(
     again(table, tenant, settings, message, now)
 }
 
-/// Back to waiting, with money and place in the cap given back.
+/// Back to waiting, or failed after too many attempts; with money and place in the cap given back.
 fn again(
     table: &Table,
     tenant: &TenantId,
@@ -158,8 +165,13 @@ fn again(
     let reserved = message.cost.take().unwrap_or_default();
     let month = message.month.clone().unwrap_or_default();
     let claimed_at = message.decided_at.unwrap_or(now);
-    message.status = Status::Scheduled;
     message.lease_until = None;
+    if message.attempt >= settings.max_attempts {
+        message.status = Status::Failed;
+        message.reason = Some(Reason::NotProcessed);
+    } else {
+        message.status = Status::Scheduled;
+    }
     let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to));
     let uncount = person
         .filter(|_| settings.counts_towards_cap(&message))

@@ -9,32 +9,32 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::now::length;
 use super::open_batch::open_batch;
-use super::send_message::{SendError, fingerprint, signed};
+use super::send_message::{SendError, asked_id, signed};
 use crate::context::Context;
 use crate::domain::catalogue::template_key;
 use crate::domain::channel::Channel;
-use crate::domain::compose::{FieldError, Known, Wish, billed_units, compose};
+use crate::domain::compose::{FieldError, Known, MOST_ERRORS, Wish, billed_units, compose};
 use crate::domain::contact::Contact;
 use crate::domain::message::{Message, MessageId, derived};
 use crate::domain::money::Micros;
 use crate::domain::policy::{self, Question};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::batches::{self, Batch, Created, Stage};
-use crate::store::{contacts, templates};
+use crate::store::{contacts, messages, templates};
 use crate::telemetry::Chain;
 
 /// Many wishes, and who has them.
-#[derive(Clone, Debug, serde::Serialize)]
+#[derive(Clone, Debug)]
 pub struct BatchRequest {
     pub wishes: Vec<Wish>,
+    /// What tells this request from another; of what the caller sent, for groups change.
+    pub fingerprint: String,
     pub name: Option<String>,
     /// Keep it until somebody lets it go.
     pub is_held: bool,
     /// For calls: whether the caller knows that each costs money (S1-33).
     pub is_cost_confirmed: Option<bool>,
-    #[serde(skip)]
     pub key: String,
-    #[serde(skip)]
     pub sent_by: Option<String>,
 }
 
@@ -49,17 +49,41 @@ pub fn row_id(tenant: &TenantId, batch: &str, row: u32) -> MessageId {
     MessageId::derive(tenant, &["row", batch, &row.to_string()])
 }
 
+fn batch_id(tenant: &TenantId, key: &str) -> String {
+    format!("{BATCH_PREFIX}{}", derived(tenant, &["batch", key]))
+}
+
+/// What became of the request when it was first asked under this key, if it was.
+///
+/// # Errors
+/// [`SendError::KeyTaken`] if another was.
+pub async fn known_batch(
+    cx: &Context,
+    tenant: &TenantId,
+    key: &str,
+    fingerprint: &str,
+) -> Result<Option<(Batch, Vec<FieldError>)>, SendError> {
+    let table = cx.table().await?;
+    let Some(known) = batches::get(table, tenant, &batch_id(tenant, key)).await? else { return Ok(None) };
+    if known.fingerprint != fingerprint {
+        return Err(SendError::KeyTaken);
+    }
+    let errors = batches::errors(table, tenant, &known).await?;
+    Ok(Some((known, errors)))
+}
+
 /// Accepts what is right of `request`, or says what became of it when it was first asked.
 ///
 /// # Errors
 /// [`SendError::Invalid`] if no row is right, [`SendError::TooLarge`] beyond [`MOST_ROWS`].
-pub async fn send_batch(cx: &Context, tenant: &TenantId, request: &BatchRequest, now: Timestamp) -> Result<Batch, SendError> {
+pub async fn send_batch(
+    cx: &Context,
+    tenant: &TenantId,
+    request: &BatchRequest,
+    now: Timestamp,
+) -> Result<(Batch, Vec<FieldError>), SendError> {
     let table = cx.table().await?;
-    let id = format!("{BATCH_PREFIX}{}", derived(tenant, &["batch", &request.key]));
-    let fingerprint = fingerprint(tenant, request);
-    if let Some(known) = batches::get(table, tenant, &id).await? {
-        return if known.fingerprint == fingerprint { Ok(known) } else { Err(SendError::KeyTaken) };
-    }
+    let id = batch_id(tenant, &request.key);
     if request.wishes.len() > MOST_ROWS {
         return Err(SendError::TooLarge);
     }
@@ -69,29 +93,29 @@ pub async fn send_batch(cx: &Context, tenant: &TenantId, request: &BatchRequest,
         return Err(SendError::Invalid(refused));
     }
     confirm_cost(&settings, request, &rows)?;
-    let is_paced = request.wishes.iter().all(|wish| wish.send_at.is_none());
-    let busy = if is_paced { pace(&settings, &mut rows) } else { BTreeMap::new() };
+    let busy = pace(&settings, &mut rows);
+    // At a chosen instant the list is paced by itself; the sender's clock knows only what goes from now on.
+    let is_from_now = request.wishes.iter().all(|wish| wish.send_at.is_none());
+    let busy = if is_from_now { busy } else { BTreeMap::new() };
     let mut batch = Batch {
         id,
         name: request.name.clone(),
-        fingerprint,
+        fingerprint: request.fingerprint.clone(),
         created_at: now,
         asked: request.wishes.len() as u32,
-        refused,
+        refused: refused_rows(&refused),
         chunks: 0,
+        chunks_of_errors: 0,
         stage: if request.is_held { Stage::Held } else { Stage::Opening },
         busy,
         slots: BTreeMap::new(),
-        paced: is_paced,
         revision: 1,
     };
     let rows: Vec<Message> = rows.into_iter().map(|row| row.message).collect();
-    match batches::create(table, tenant, &mut batch, &rows).await? {
+    let key = messages::taken(table, tenant, &asked_id(tenant, &request.key), &batch.fingerprint, now)?;
+    match batches::create(table, tenant, &mut batch, &rows, &refused, key).await? {
         Created::TooLarge => Err(SendError::TooLarge),
-        Created::Known => {
-            let known = batches::get(table, tenant, &batch.id).await?;
-            known.filter(|known| known.fingerprint == batch.fingerprint).ok_or(SendError::KeyTaken)
-        }
+        Created::Known => known_batch(cx, tenant, &request.key, &batch.fingerprint).await?.ok_or(SendError::KeyTaken),
         Created::New => {
             if batch.stage == Stage::Opening
                 && let Err(error) = open_batch(cx, tenant, batch.clone(), now).await
@@ -99,9 +123,15 @@ pub async fn send_batch(cx: &Context, tenant: &TenantId, request: &BatchRequest,
                 // It is accepted, and the minute tick goes on with it.
                 tracing::warn!(%tenant, batch = batch.id, error = %Chain(&error), "a batch could not be opened at once");
             }
-            Ok(batch)
+            Ok((batch, refused))
         }
     }
+}
+
+fn refused_rows(errors: &[FieldError]) -> Vec<u32> {
+    let mut rows: Vec<u32> = errors.iter().filter_map(|error| error.row).collect();
+    rows.dedup();
+    rows
 }
 
 /// A row that is right, and over which channel it will go as things stand.
@@ -147,7 +177,10 @@ async fn compose_rows(
                     None => rows.push(row(settings, signed(message, request.sent_by.as_deref()), known.contact)),
                 }
             }
-            Err(errors) => refused.extend(errors.into_iter().map(|error| FieldError { row: Some(at), ..error })),
+            Err(errors) => {
+                let errors = errors.into_iter().take(MOST_ERRORS);
+                refused.extend(errors.map(|error| FieldError { row: Some(at), ..error }));
+            }
         }
     }
     Ok((rows, refused))
@@ -161,13 +194,12 @@ fn row(settings: &Settings, message: Message, contact: Option<&Contact>) -> Row 
         channels.first().map(|(channel, number)| (*channel, (*number).clone()))
     });
     let channel = reached.as_ref().map_or(Channel::Sms, |(channel, _)| *channel);
-    let has_media = message.direct.as_ref().is_some_and(|direct| !direct.media_urls.is_empty());
-    let units = billed_units(channel, message.body.as_deref().unwrap_or_default(), has_media);
+    let units = billed_units(channel, message.body.as_deref().unwrap_or_default(), message.direct.as_deref());
     let price = reached.map_or(Micros::default(), |(channel, number)| settings.price(channel, &number));
     Row { message, channel, units, cost: Micros(price.0 * i64::from(units)) }
 }
 
-/// Puts the rows of each sender one after another, from now, and says how long each is busy.
+/// Puts the rows of each sender one after another, from now or their instant, and says how long each is busy.
 fn pace(settings: &Settings, rows: &mut [Row]) -> BTreeMap<String, i64> {
     let mut busy: BTreeMap<String, i64> = BTreeMap::new();
     for row in rows {

@@ -1,14 +1,16 @@
 //! Sends one message that somebody asks for, exactly once for each key (S1-36..38, S3-22, S3-23).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::dispatch::now::{Asked, send_now};
 use crate::context::{Context, ContextError};
-use crate::domain::compose::{FieldError, Known, Wish, compose};
+use crate::domain::compose::{FieldError, Known, LONGEST_NAME, Wish, compose};
 use crate::domain::contact::Contact;
 use crate::domain::message::{Message, MessageId, derived};
+use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 use crate::store::{contacts, messages};
 
@@ -46,7 +48,7 @@ impl From<crate::store::StoreError> for SendError {
 /// [`SendError::Invalid`] names every field; [`SendError::KeyTaken`]: the caller takes a new key.
 pub async fn send_message(cx: &Context, tenant: &TenantId, request: &Request, now: Timestamp) -> Result<Message, SendError> {
     let settings = cx.settings(tenant, now).await?;
-    let id = MessageId::derive(tenant, &["asked", &request.key]);
+    let id = asked_id(tenant, &request.key);
     let fingerprint = fingerprint(tenant, &request.wish);
     let (message, contact) = match composed(cx, tenant, request, id.clone(), &fingerprint, now).await? {
         Ok(composed) => composed,
@@ -57,8 +59,6 @@ pub async fn send_message(cx: &Context, tenant: &TenantId, request: &Request, no
             return same.ok_or(SendError::Invalid(errors));
         }
     };
-    let contact = contact.map_or_else(|| message.to.clone().map(Contact::unknown), Some);
-    let Some(contact) = contact else { return Err(SendError::Invalid(Vec::new())) };
     match send_now(cx, tenant, &settings, message, &contact, now).await? {
         Asked::New(message) => Ok(message),
         Asked::Known(message) if fingerprint_of(&message) == Some(&fingerprint) => Ok(message),
@@ -66,7 +66,13 @@ pub async fn send_message(cx: &Context, tenant: &TenantId, request: &Request, no
     }
 }
 
-/// The message that `request` asks for, and its contact; or what is wrong with it.
+/// The id of the message that was asked for under `key`. What a list or something recurring was asked
+/// for under it takes this id too, so that a key stands for one thing.
+pub(super) fn asked_id(tenant: &TenantId, key: &str) -> MessageId {
+    MessageId::derive(tenant, &["asked", key])
+}
+
+/// The message that `request` asks for, and whom it is for; or what is wrong with it.
 pub(super) async fn composed(
     cx: &Context,
     tenant: &TenantId,
@@ -74,7 +80,7 @@ pub(super) async fn composed(
     id: MessageId,
     fingerprint: &str,
     now: Timestamp,
-) -> Result<Result<(Message, Option<Contact>), Vec<FieldError>>, ContextError> {
+) -> Result<Result<(Message, Contact), Vec<FieldError>>, ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let wish = &request.wish;
     let contact = match &wish.contact_id {
@@ -82,12 +88,26 @@ pub(super) async fn composed(
         None => None,
     };
     let template = match &wish.template {
-        Some(name) => cx.template(tenant, name, now).await?,
-        None => None,
+        Some(name) if name.len() <= LONGEST_NAME => cx.template(tenant, name, now).await?,
+        Some(_) | None => None,
     };
     let known = Known { contact: contact.as_ref(), template: template.as_deref() };
-    let message = compose(&settings, wish, known, id, fingerprint, now);
-    Ok(message.map(|message| (signed(message, request.sent_by.as_deref()), contact)))
+    let message = match compose(&settings, wish, known, id, fingerprint, now) {
+        Ok(message) => signed(message, request.sent_by.as_deref()),
+        Err(errors) => return Ok(Err(errors)),
+    };
+    let contact = match (contact, &message.to) {
+        (Some(contact), _) => contact,
+        (None, Some(to)) => at_number(cx, tenant, to).await?,
+        (None, None) => return Ok(Err(vec![FieldError::new("to", "required", "give a number (to) or a contactId")])),
+    };
+    Ok(Ok((message, contact)))
+}
+
+/// A bare number, with the wishes of whoever has it.
+async fn at_number(cx: &Context, tenant: &TenantId, to: &PhoneNumber) -> Result<Contact, ContextError> {
+    let known = contacts::at_numbers(cx.table().await?, tenant, &[to]).await?;
+    Ok(Contact::at_number(to.clone(), known.values().flat_map(BTreeMap::values)))
 }
 
 /// `message`, with who asked for it (S3-47).

@@ -18,7 +18,7 @@ pub const BUDGET_ALERT: &str = "budget.alert";
 /// Up to what the meter may go without anybody being told: less than the next share, and the limit.
 pub fn gate(cx: &Context, tenant: &TenantId, settings: &Settings, month: &str, limit: Option<Micros>) -> Option<Micros> {
     let told = cx.beliefs.told.get(tenant, month).unwrap_or_default();
-    let next = settings.budget.alerts.iter().filter(|share| **share > told).min();
+    let next = settings.budget.alerts.iter().filter(|share| !told.contains(share)).min();
     let before = next.and_then(|share| threshold(settings, *share)).map(|threshold| Micros(threshold.0 - 1));
     match (limit, before) {
         (Some(limit), Some(before)) => Some(limit.min(before)),
@@ -26,40 +26,47 @@ pub fn gate(cx: &Context, tenant: &TenantId, settings: &Settings, month: &str, l
     }
 }
 
-/// Tells of every share that `used` has reached and nobody was told of. Costs nothing while there is none.
+/// Tells of every share that `used` has reached and nobody was told of, and of the whole when a message
+/// was refused for money. Costs nothing while there is nothing new to tell.
 pub async fn tell(
     cx: &Context,
     tenant: &TenantId,
     settings: &Settings,
     month: &str,
     used: Micros,
+    is_refused: bool,
     now: Timestamp,
 ) -> Result<(), ContextError> {
-    let told = cx.beliefs.told.get(tenant, month).unwrap_or_default();
-    let reached = |share: &u8| threshold(settings, *share).is_some_and(|threshold| used >= threshold);
-    let mut new: Vec<u8> = settings.budget.alerts.iter().copied().filter(|share| *share > told).filter(reached).collect();
-    new.sort_unstable();
-    let Some(highest) = new.last().copied() else { return Ok(()) };
+    let mut told = cx.beliefs.told.get(tenant, month).unwrap_or_default();
+    let reached = |share: u8| threshold(settings, share).is_some_and(|threshold| used >= threshold) || share == 100 && is_refused;
+    let new: Vec<u8> = settings.budget.alerts.iter().copied().filter(|share| !told.contains(share) && reached(*share)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
     let table = cx.table().await?;
     let known = meter::reading(table, tenant, month).await?.alerted;
-    for share in new.into_iter().filter(|share| !known.contains(share)) {
-        let detail = json!({
-            "tenant": tenant,
-            "month": month,
-            "share": share,
-            "used": used,
-            "limit": settings.budget.monthly_limit,
-            "currency": settings.budget.currency,
-            "at": now,
-        });
-        if let Err(error) = events::publish(&cx.events, &cx.config.event_bus, &[(BUDGET_ALERT, detail)]).await {
-            // Not noted, so the next message tells again.
-            tracing::error!(%tenant, share, error = %Chain(&error), "nobody could be told that the budget is nearly spent");
-            return Ok(());
+    for share in new {
+        if !known.contains(&share) {
+            let detail = json!({
+                "tenant": tenant,
+                "month": month,
+                "share": share,
+                "used": used,
+                "limit": settings.budget.monthly_limit,
+                "currency": settings.budget.currency,
+                "refused": is_refused,
+                "at": now,
+            });
+            if let Err(error) = events::publish(&cx.events, &cx.config.event_bus, &[(BUDGET_ALERT, detail)]).await {
+                // Not noted, so the next message tells again.
+                tracing::error!(%tenant, share, error = %Chain(&error), "nobody could be told that the budget is nearly spent");
+                return Ok(());
+            }
+            meter::note_alert(table, tenant, month, share).await?;
         }
-        meter::note_alert(table, tenant, month, share).await?;
+        told.push(share);
     }
-    cx.beliefs.told.set(tenant, month, highest);
+    cx.beliefs.told.set(tenant, month, told);
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 //! channels, and what ends or waits instead.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use super::super::{save_lessons, save_payments};
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
-use crate::domain::contact::Contact;
+use crate::domain::contact::{Contact, Wishes};
 use crate::domain::lesson::Lesson;
 use crate::domain::message::{Direct, Facts, Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
@@ -44,8 +44,7 @@ impl Draft {
     /// `message` as it goes on its channel.
     pub fn new(table: &Table, settings: &Settings, message: Message, number: PhoneNumber, body: Option<String>) -> Self {
         let channel = message.channel.unwrap_or(Channel::Sms);
-        let has_media = message.direct.as_ref().is_some_and(|direct| !direct.media_urls.is_empty());
-        let units = billed_units(channel, body.as_deref().unwrap_or_default(), has_media);
+        let units = billed_units(channel, body.as_deref().unwrap_or_default(), message.direct.as_deref());
         let cost = Micros(settings.price(channel, &number).0 * i64::from(units));
         let person = accepted::person(table, message.contact.as_deref(), &number);
         Self { message, number, person, body, units, cost, against: None }
@@ -70,6 +69,8 @@ pub struct World {
 /// Everything that decisions about some messages look at, read in four batches.
 struct Records {
     contacts: HashMap<String, Contact>,
+    /// Of bare numbers, whom they reach.
+    at_numbers: HashMap<PhoneNumber, BTreeMap<String, Wishes>>,
     lessons: HashMap<String, Lesson>,
     payments: HashMap<String, Payment>,
 }
@@ -84,7 +85,9 @@ impl Records {
             planned.map(|message| message.subject.as_str()).collect::<Vec<_>>()
         };
         let (payments, lessons) = (planned(true), planned(false));
+        let bare = due.iter().filter(|message| message.contact.is_none()).filter_map(|message| message.to.as_ref());
         Ok(Self {
+            at_numbers: contacts::at_numbers(table, tenant, &bare.collect::<Vec<_>>()).await?,
             contacts: contacts::get_many(table, tenant, &contacts).await?,
             lessons: lessons::get_many(table, tenant, &lessons).await?,
             payments: payments::get_many(table, tenant, &payments).await?,
@@ -107,7 +110,10 @@ impl Records {
         if message.facts == Facts::Direct {
             return match (contact, &message.to) {
                 (Some(Some(contact)), _) => Ok(Basis { contact: Cow::Borrowed(contact), topic: None }),
-                (None, Some(to)) => Ok(Basis { contact: Cow::Owned(Contact::unknown(to.clone())), topic: None }),
+                (None, Some(to)) => {
+                    let known = self.at_numbers.get(to).into_iter().flat_map(BTreeMap::values);
+                    Ok(Basis { contact: Cow::Owned(Contact::at_number(to.clone(), known)), topic: None })
+                }
                 (Some(None), _) | (None, None) => Err(Reason::ContactGone),
             };
         }
@@ -254,7 +260,14 @@ pub fn skipped(mut message: Message, channel: Option<Channel>, reason: Reason, n
 }
 
 /// `message`, to be decided again then.
+///
+/// What has a slot of its sender keeps its distance to the others of its list.
 pub fn deferred(mut message: Message, until: Timestamp, now: Timestamp) -> Message {
+    let has_slot = message.direct.as_ref().is_some_and(|direct| direct.slot_of.is_some());
+    let is_first = message.timeline.iter().all(|step| step.step != "deferred");
+    let asked = message.timeline.first().map_or(now, |step| step.at);
+    let distance = message.due_at.duration_since(asked);
+    let until = if has_slot && is_first { until + distance } else { until };
     message.due_at = until;
     message.timeline.push(Step::with(now, "deferred", until));
     message

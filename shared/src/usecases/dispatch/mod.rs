@@ -8,8 +8,10 @@ mod record;
 mod send;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::open_batch::open_batch;
 use super::repeat_message::repeat_message;
@@ -22,6 +24,8 @@ use crate::store::keys::DUE_SHARDS;
 use crate::store::messages;
 use crate::telemetry::{self, Chain};
 
+/// A run takes no other tenant after so long.
+const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// How much of what is due one run takes from a shard: the order of one instant is kept within it.
 const MOST: usize = 20_000;
 
@@ -34,11 +38,23 @@ pub struct Dispatched {
 /// The minute tick: sends everything that is due, and finds out about what is stuck.
 pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, ContextError> {
     let table = cx.table().await?;
+    let started = Instant::now();
     let mut dispatched = Dispatched::default();
-    for shard in 0..DUE_SHARDS {
+    let mut unread = None;
+    // Another shard first each minute: where there is too much for one run, nobody waits for ever.
+    let first = now.as_second().div_euclid(60).rem_euclid(i64::from(DUE_SHARDS)) as u32;
+    for shard in (0..DUE_SHARDS).map(|shard| (first + shard) % DUE_SHARDS) {
         // By id: what a batch makes may stand in the index by itself already.
         let mut by_tenant: BTreeMap<TenantId, BTreeMap<MessageId, Message>> = BTreeMap::new();
-        for (tenant, due) in due::due(table, shard, MOST, now).await? {
+        let waiting = match due::due(table, shard, MOST, now).await {
+            Ok(waiting) => waiting,
+            Err(error) => {
+                tracing::error!(shard, error = %Chain(&error), "what is due could not be read");
+                unread = Some(error);
+                continue;
+            }
+        };
+        for (tenant, due) in waiting {
             // What these make and is due goes in this run.
             let made = match due {
                 Due::Message(message) => {
@@ -59,26 +75,34 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
             }
         }
         for (tenant, due) in by_tenant {
+            // The next run goes on, with a `now` of its own.
+            if started.elapsed() > LONGEST_RUN {
+                return Ok(dispatched);
+            }
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
-            if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, now).await {
+            if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, now, started).await {
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
             }
         }
     }
-    Ok(dispatched)
+    match unread {
+        Some(error) if dispatched.messages.is_empty() => Err(error.into()),
+        Some(_) | None => Ok(dispatched),
+    }
 }
 
-/// Follows a hint of the queue: sends those of `ids` that are due.
+/// Follows a hint of the queue: sends those of `ids` that are due. `started` is when `now` was.
 pub async fn dispatch_hinted(
     cx: &Context,
     tenant: &TenantId,
     ids: &[MessageId],
     now: Timestamp,
+    started: Instant,
 ) -> Result<Dispatched, ContextError> {
     let mut dispatched = Dispatched::default();
     let hinted = messages::get_many(cx.table().await?, tenant, ids).await?;
     let due = hinted.into_iter().filter(|message| message.status <= Status::Sending && message.wakes_at() <= now).collect();
-    dispatch_tenant(cx, tenant, due, &mut dispatched, now).await?;
+    dispatch_tenant(cx, tenant, due, &mut dispatched, now, started).await?;
     Ok(dispatched)
 }
 
@@ -88,6 +112,7 @@ async fn dispatch_tenant(
     due: Vec<Message>,
     dispatched: &mut Dispatched,
     now: Timestamp,
+    started: Instant,
 ) -> Result<(), ContextError> {
     let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
     let mut touched = Vec::new();
@@ -96,7 +121,7 @@ async fn dispatch_tenant(
     }
     if !waiting.is_empty() {
         let settings = cx.settings(tenant, now).await?;
-        dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, now).await?;
+        dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, now, started).await?;
     }
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));
@@ -111,7 +136,8 @@ async fn dispatch_waiting(
     waiting: Vec<Message>,
     touched: &mut Vec<Message>,
     now: Timestamp,
+    started: Instant,
 ) -> Result<(), ContextError> {
     let (drafts, world) = decide::decide(cx, tenant, settings, waiting, touched, now).await?;
-    send::send(cx, tenant, settings, drafts, world, touched, now).await
+    send::send(cx, tenant, settings, drafts, world, touched, now, started).await
 }

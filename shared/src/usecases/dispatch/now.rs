@@ -76,13 +76,6 @@ pub async fn send_now(
     let message = Message { channel: Some(channel), ..message };
     let body = message.body.clone();
     let draft = Draft::new(table, settings, message, number, body);
-    if settings.counts_towards_cap(&draft.message) {
-        let counts = accepted::counts(table, tenant, &[&draft.person], now).await?;
-        let count = counts.get(&draft.person).copied().unwrap_or_default();
-        if settings.frequency_cap.is_some_and(|cap| count >= cap) {
-            return store(table, tenant, skipped(draft.message, Some(channel), Reason::FrequencyCap, now)).await;
-        }
-    }
     claim_and_send(cx, tenant, settings, draft, now).await
 }
 
@@ -100,13 +93,22 @@ async fn claim_and_send(
     let limit = settings.limit(draft.message.category());
     let sender = channel.and_then(|channel| settings.sender(channel)).unwrap_or_default().to_string();
     let mut guess = guess(cx, tenant, &sender, now);
-    let mut guesses = 0;
+    let (mut guesses, mut cap_tries) = (0, 0);
     let mut gate = watch_budget::gate(cx, tenant, settings, &month, limit);
     let claimed_at = Instant::now();
     let gone = |draft: Draft, reason| store(table, tenant, skipped(draft.message, channel, reason, now));
     let claimed = loop {
+        let mut cap = None;
+        if let (true, Some(most)) = (settings.counts_towards_cap(&draft.message), settings.frequency_cap) {
+            let count = accepted::count_of(table, tenant, &draft.person, now).await?;
+            if count.of_window >= most {
+                return gone(draft, Reason::FrequencyCap).await;
+            }
+            cap = Some((Guard::Cap, accepted::must_be_unchanged(table, tenant, &draft.person, count, &draft.message.id, now)?));
+        }
         let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + LEASE);
-        let change = claim::reserving(Change::new(message), table, tenant, settings, &draft, &month, now)?;
+        // The cap's guard counts the message too.
+        let change = Change::new(message).charging(&month, draft.cost).guarded(cap);
         let change = change.guarded(guards(table, tenant, settings, &draft, &sender, guess, now)?);
         match messages::write(table, tenant, std::slice::from_ref(&change), gate).await?.as_slice() {
             [Written::Won] => break change.into_message(),
@@ -115,14 +117,15 @@ async fn claim_and_send(
                 let after = Micros(used.0 + draft.cost.0);
                 let fits = limit.is_none_or(|limit| after <= limit);
                 // At the limit, or past a share of it: somebody is to be told.
-                let reached = if fits { after } else { settings.budget.monthly_limit.unwrap_or(after) };
-                watch_budget::tell(cx, tenant, settings, &month, reached, now).await?;
+                watch_budget::tell(cx, tenant, settings, &month, if fits { after } else { used }, !fits, now).await?;
                 if !fits {
                     return gone(draft, Reason::Budget).await;
                 }
                 // Whoever was to be told was told, or cannot be: now only the limit holds.
                 gate = limit;
             }
+            [Written::Guarded(Guard::Cap)] if cap_tries < 20 => cap_tries += 1,
+            [Written::Guarded(Guard::Cap)] => return gone(draft, Reason::FrequencyCap).await,
             [Written::Guarded(Guard::Consent)] => return gone(draft, Reason::OptedOut).await,
             [Written::Guarded(Guard::Window)] => return gone(draft, Reason::OutsideWindow).await,
             [Written::Guarded(Guard::Pace)] if guesses < 3 => {
@@ -216,7 +219,7 @@ async fn store_and_dispatch(
     let stored = store(table, tenant, message).await?;
     if let Asked::New(message) = &stored {
         let mut touched = Vec::new();
-        Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now)).await?;
+        Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now, Instant::now())).await?;
         touched.iter().for_each(|message| telemetry::message(tenant, message));
         let dispatched = touched.into_iter().find(|touched| touched.id == message.id);
         return Ok(dispatched.map_or(stored, Asked::New));

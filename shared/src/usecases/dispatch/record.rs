@@ -113,7 +113,9 @@ async fn block(
     let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::from_mins(10));
     world.blocked.insert(sender.to_string(), until);
     tracing::warn!(%tenant, %until, "the sender's queue at Twilio is full");
-    Ok(pace::block(cx.table().await?, tenant, sender, until + BURST).await?)
+    let table = cx.table().await?;
+    pace::block(table, tenant, &pace::of_lists(sender), until).await?;
+    Ok(pace::block(table, tenant, sender, until + BURST).await?)
 }
 
 /// A callback was faster than our write: what it knew stays, what the answer knew is added.
@@ -145,6 +147,10 @@ async fn accept_again(
 fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Micros {
     match (message.channel, &message.to, segments) {
         (Some(Channel::Sms), Some(to), Some(segments)) => Micros(settings.price(Channel::Sms, to).0 * i64::from(segments)),
+        // Given back meanwhile, by somebody who took it for lost.
+        (Some(channel), Some(to), None) if message.cost.is_none() => {
+            Micros(settings.price(channel, to).0 * i64::from(message.segments.unwrap_or(1)))
+        }
         _ => message.cost.unwrap_or_default(),
     }
 }
@@ -173,6 +179,8 @@ fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {
 fn again(mut message: Message, attempts: u32, wait: Duration, code: Option<u32>, now: Timestamp) -> Message {
     message.error_code = code;
     message.lease_until = None;
+    // A queue at Twilio takes up to ten hours to drain.
+    let attempts = if code == Some(client::QUEUE_FULL) { attempts.saturating_mul(5) } else { attempts };
     let detail = code.map_or("not handed over".to_string(), |code| code.to_string());
     message.timeline.push(Step::with(now, "not_processed", detail));
     if message.attempt >= attempts {

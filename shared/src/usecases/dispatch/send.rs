@@ -5,6 +5,7 @@
 //! where a refusal may make room for the next, it is one by one.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
@@ -17,17 +18,21 @@ use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Reason};
 use crate::domain::money::Micros;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Written};
-use crate::store::{Table, meter};
+use crate::store::{Table, consents, meter};
 use crate::usecases::watch_budget;
 
 /// Messages of one wave: as many as usually get their turn while their lease holds.
 const WAVE: usize = 320;
+/// A run ends after so long, and the next goes on: `now` must not grow old.
+const LONGEST_RUN: Duration = Duration::from_secs(120);
 /// So many decisions against are written at once.
 const ENDS: usize = 90;
 
-/// Sends `drafts`, in order, as far as cap and budget let them.
+/// Sends `drafts`, in order, as far as cap and budget let them. `started` is when the run began, which
+/// `now` is the time of.
 pub async fn send(
     cx: &Context,
     tenant: &TenantId,
@@ -36,13 +41,13 @@ pub async fn send(
     mut world: World,
     touched: &mut Vec<Message>,
     now: Timestamp,
+    started: Instant,
 ) -> Result<(), ContextError> {
     if drafts.is_empty() {
         return Ok(());
     }
     let table = cx.table().await?;
     let account = cx.account(tenant, now).await?;
-    let started = Instant::now();
     let month = claim::month(settings, account.is_simulated(), now);
     let mut used = match settings.budget.monthly_limit {
         Some(_) => meter::used(table, tenant, &month).await?,
@@ -51,7 +56,8 @@ pub async fn send(
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
-    while !waiting.is_empty() {
+    let mut is_first = true;
+    while !waiting.is_empty() && started.elapsed() < LONGEST_RUN {
         if one_by_one {
             used = meter::used(table, tenant, &month).await?;
         }
@@ -61,11 +67,16 @@ pub async fn send(
         let roomy = !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
+        // An opt-out that came while the waves before went stops what is left.
+        if !std::mem::take(&mut is_first) {
+            let numbers: Vec<&PhoneNumber> = wave.iter().map(|draft| &draft.number).collect();
+            world.stopped.extend(consents::stopped(table, tenant, &numbers).await?);
+        }
         let limit = if let [draft] = wave.as_slice() { settings.limit(draft.message.category()) } else { limit };
 
         let mut claims = Vec::new();
         let mut bodies = Vec::new();
-        // The lease counts from when this wave starts, however long the ones before it took.
+        // The lease counts from when this wave starts, however long the run took until here.
         let claimed_at = Instant::now();
         let elapsed = SignedDuration::try_from(claimed_at.duration_since(started)).unwrap_or_default();
         for draft in wave {
@@ -118,10 +129,8 @@ pub async fn send(
         used.0 += spent.0;
     }
     write_ends(table, tenant, ended, touched).await?;
-    // Whoever is refused for money has reached the limit, even if a cheaper message would still fit.
     let is_refused = touched.iter().any(|message| message.reason == Some(Reason::Budget));
-    let reached = settings.budget.monthly_limit.filter(|_| is_refused).unwrap_or(used);
-    watch_budget::tell(cx, tenant, settings, &month, reached, now).await
+    watch_budget::tell(cx, tenant, settings, &month, used, is_refused, now).await
 }
 
 /// Takes the next messages that have no contact and no number in common; the order of those that do is kept.
