@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod bulk;
 mod crash;
+mod edges;
 mod functions;
 mod messages;
 mod never_twice;

@@ -6,14 +6,13 @@
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use crate::context::{Context, ContextError};
 use crate::domain::school_event::SchoolEvent;
 use crate::domain::tenant::TenantId;
 use crate::queue::Hint;
 use crate::telemetry::Chain;
-use crate::usecases::dispatch::{dispatch_due, dispatch_hinted};
+use crate::usecases::dispatch::{Run, dispatch_due, dispatch_hinted};
 use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
 use crate::usecases::receive_event::{Received, receive_event};
 
@@ -75,7 +74,7 @@ async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, E
         body: String,
     }
     let records: Vec<Record> = Deserialize::deserialize(records).map_err(EventFailure::NotOurs)?;
-    let started = Instant::now();
+    let run = Run::at(now);
     let mut failures = Vec::new();
     for record in records {
         let hint: Hint = match serde_json::from_str(&record.body) {
@@ -86,7 +85,7 @@ async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, E
                 continue;
             }
         };
-        if let Err(error) = Box::pin(dispatch_hinted(cx, &hint.tenant, &hint.ids, now, started)).await {
+        if let Err(error) = Box::pin(dispatch_hinted(cx, &hint.tenant, &hint.ids, run)).await {
             tracing::error!(tenant = %hint.tenant, error = %Chain(&error), "hinted messages could not be dispatched");
             failures.push(json!({ "itemIdentifier": record.message_id }));
         }

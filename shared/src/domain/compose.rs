@@ -16,7 +16,7 @@ use super::message::{Call, Content, Direct, Facts, Message, MessageId, Status, S
 use super::phone::PhoneNumber;
 use super::reminder::Kind;
 use super::segments::segments;
-use super::template::{NamedTemplate, Template};
+use super::template::{NamedTemplate, Template, has_placeholder};
 use super::tenant::Settings;
 use super::{lint, policy, texts};
 
@@ -323,6 +323,10 @@ fn written(
 ) -> Option<String> {
     match Template::parse(body) {
         Ok(template) if !template.variables().is_empty() => fill(&template, settings, wish, contact, errors),
+        Err(error) if has_placeholder(body) => {
+            errors.push(FieldError::new("body", "bad_template", error));
+            None
+        }
         Ok(_) | Err(_) => Some(body.to_string()),
     }
 }

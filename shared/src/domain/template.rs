@@ -120,6 +120,12 @@ impl Template {
     }
 }
 
+/// Whether there is a placeholder in `text`, even if the whole is no template.
+pub fn has_placeholder(text: &str) -> bool {
+    let closed = text.split('{').skip(1).filter_map(|rest| rest.split_once('}'));
+    closed.into_iter().any(|(inner, _)| variable(inner).is_ok())
+}
+
 fn variable(inner: &str) -> Result<Piece, TemplateError> {
     let (name, default) = match inner.split_once('|') {
         Some((name, default)) => (name, Some(default.to_string())),

@@ -29,6 +29,19 @@ const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// How much of what is due one run takes from a shard: the order of one instant is kept within it.
 const MOST: usize = 20_000;
 
+/// The instant that a run is for, and the stopwatch that was started then.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    pub now: Timestamp,
+    started: Instant,
+}
+
+impl Run {
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, started: Instant::now() }
+    }
+}
+
 /// What a run did: every message that it touched, as it is now.
 #[derive(Debug, Default)]
 pub struct Dispatched {
@@ -38,7 +51,7 @@ pub struct Dispatched {
 /// The minute tick: sends everything that is due, and finds out about what is stuck.
 pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, ContextError> {
     let table = cx.table().await?;
-    let started = Instant::now();
+    let run = Run::at(now);
     let mut dispatched = Dispatched::default();
     let mut unread = None;
     // Another shard first each minute: where there is too much for one run, nobody waits for ever.
@@ -76,11 +89,11 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
         }
         for (tenant, due) in by_tenant {
             // The next run goes on, with a `now` of its own.
-            if started.elapsed() > LONGEST_RUN {
+            if run.started.elapsed() > LONGEST_RUN {
                 return Ok(dispatched);
             }
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
-            if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, now, started).await {
+            if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, run).await {
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
             }
         }
@@ -91,18 +104,12 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     }
 }
 
-/// Follows a hint of the queue: sends those of `ids` that are due. `started` is when `now` was.
-pub async fn dispatch_hinted(
-    cx: &Context,
-    tenant: &TenantId,
-    ids: &[MessageId],
-    now: Timestamp,
-    started: Instant,
-) -> Result<Dispatched, ContextError> {
+/// Follows a hint of the queue: sends those of `ids` that are due.
+pub async fn dispatch_hinted(cx: &Context, tenant: &TenantId, ids: &[MessageId], run: Run) -> Result<Dispatched, ContextError> {
     let mut dispatched = Dispatched::default();
     let hinted = messages::get_many(cx.table().await?, tenant, ids).await?;
-    let due = hinted.into_iter().filter(|message| message.status <= Status::Sending && message.wakes_at() <= now).collect();
-    dispatch_tenant(cx, tenant, due, &mut dispatched, now, started).await?;
+    let due = hinted.into_iter().filter(|message| message.status <= Status::Sending && message.wakes_at() <= run.now).collect();
+    dispatch_tenant(cx, tenant, due, &mut dispatched, run).await?;
     Ok(dispatched)
 }
 
@@ -111,17 +118,16 @@ async fn dispatch_tenant(
     tenant: &TenantId,
     due: Vec<Message>,
     dispatched: &mut Dispatched,
-    now: Timestamp,
-    started: Instant,
+    run: Run,
 ) -> Result<(), ContextError> {
     let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
     let mut touched = Vec::new();
     if !stuck.is_empty() {
-        resolve_unknown(cx, tenant, stuck, &mut touched, now).await?;
+        resolve_unknown(cx, tenant, stuck, &mut touched, run.now).await?;
     }
     if !waiting.is_empty() {
-        let settings = cx.settings(tenant, now).await?;
-        dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, now, started).await?;
+        let settings = cx.settings(tenant, run.now).await?;
+        dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, run).await?;
     }
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));
@@ -135,9 +141,8 @@ async fn dispatch_waiting(
     settings: &Settings,
     waiting: Vec<Message>,
     touched: &mut Vec<Message>,
-    now: Timestamp,
-    started: Instant,
+    run: Run,
 ) -> Result<(), ContextError> {
-    let (drafts, world) = decide::decide(cx, tenant, settings, waiting, touched, now).await?;
-    send::send(cx, tenant, settings, drafts, world, touched, now, started).await
+    let (drafts, world) = decide::decide(cx, tenant, settings, waiting, touched, run.now).await?;
+    send::send(cx, tenant, settings, drafts, world, touched, run).await
 }

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
@@ -219,7 +220,7 @@ async fn store_and_dispatch(
     let stored = store(table, tenant, message).await?;
     if let Asked::New(message) = &stored {
         let mut touched = Vec::new();
-        Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, now, Instant::now())).await?;
+        Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, Run::at(now))).await?;
         touched.iter().for_each(|message| telemetry::message(tenant, message));
         let dispatched = touched.into_iter().find(|touched| touched.id == message.id);
         return Ok(dispatched.map_or(stored, Asked::New));

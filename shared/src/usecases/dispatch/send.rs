@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
+use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
@@ -31,8 +32,7 @@ const LONGEST_RUN: Duration = Duration::from_secs(120);
 /// So many decisions against are written at once.
 const ENDS: usize = 90;
 
-/// Sends `drafts`, in order, as far as cap and budget let them. `started` is when the run began, which
-/// `now` is the time of.
+/// Sends `drafts`, in order, as far as cap and budget let them.
 pub async fn send(
     cx: &Context,
     tenant: &TenantId,
@@ -40,9 +40,9 @@ pub async fn send(
     drafts: Vec<Draft>,
     mut world: World,
     touched: &mut Vec<Message>,
-    now: Timestamp,
-    started: Instant,
+    run: Run,
 ) -> Result<(), ContextError> {
+    let Run { now, started } = run;
     if drafts.is_empty() {
         return Ok(());
     }
