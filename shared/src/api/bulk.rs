@@ -1,4 +1,4 @@
-//! `POST /messages/bulk`, `/calls/bulk`: many at once, each row with its own outcome.
+//! `POST /messages/bulk`, `/calls/bulk`: many at once, each row with its own outcome; and how far they are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,13 +20,14 @@ use super::wishes::{ChannelChoice, Urls, Value, texts};
 use crate::context::Context;
 use crate::domain::compose::{FieldError, Wish};
 use crate::domain::contact::Category;
-use crate::domain::message::{Content, MessageId};
+use crate::domain::message::{Content, MessageId, is_derived};
+use crate::domain::money::Micros;
 use crate::domain::recipients;
 use crate::domain::tenant::TenantId;
-use crate::store::batches::{Batch, Stage};
-use crate::store::contacts;
+use crate::store::batches::{self, Batch, Stage};
+use crate::store::{self, contacts};
 use crate::usecases::release_batch::{Released, release_batch};
-use crate::usecases::send_batch::{BatchRequest, MOST_ROWS, known_batch, row_id, send_batch};
+use crate::usecases::send_batch::{BATCH_PREFIX, BatchRequest, MOST_ROWS, known_batch, row_id, send_batch};
 
 /// Bytes of text, variables and URLs that all rows share.
 const LARGEST_SHARED: usize = 40_000;
@@ -332,6 +333,60 @@ fn with_row(whole: &Wish, row: Row) -> Wish {
         links: own.links,
         ..whole.clone()
     }
+}
+
+/// A list, and how far its messages are.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BulkView {
+    id: String,
+    name: Option<String>,
+    /// `held`, `opening`, `open` or `canceled`.
+    #[schema(value_type = String)]
+    stage: Stage,
+    asked_at: Timestamp,
+    asked: u32,
+    refused: u32,
+    /// How many messages are in each state: Pending, Sent, Delivered, Failed, Skipped.
+    states: BTreeMap<&'static str, u32>,
+    #[schema(value_type = String)]
+    cost: Micros,
+}
+
+/// How far a list is.
+#[utoipa::path(
+    get, path = "/v1/tenants/{tenant}/messages/bulk/{id}", operation_id = "get_bulk", tag = "messages",
+    params(("tenant" = String, Path), ("id" = String, Path)),
+    responses((status = 200, description = "As asked", body = BulkView), Refusals)
+)]
+pub async fn get(
+    State(cx): State<Arc<Context>>,
+    caller: Caller,
+    Path((_, id)): Path<(String, String)>,
+) -> Result<Json<BulkView>, Problem> {
+    let missing = || Problem::not_found("there is no such list");
+    if !is_derived(&id, BATCH_PREFIX) {
+        return Err(missing());
+    }
+    let table = cx.table().await?;
+    let batch = batches::get(table, &caller.tenant, &id).await?.ok_or_else(missing)?;
+    let ids: Vec<MessageId> = batch.rows().into_iter().map(|row| row_id(&caller.tenant, &id, row)).collect();
+    let mut states: BTreeMap<&'static str, u32> = BTreeMap::new();
+    let mut cost = 0;
+    for message in store::messages::get_many(table, &caller.tenant, &ids).await? {
+        *states.entry(message.status.shown()).or_default() += 1;
+        cost += message.cost.unwrap_or_default().0;
+    }
+    Ok(Json(BulkView {
+        stage: batch.stage,
+        asked_at: batch.created_at,
+        asked: batch.asked,
+        refused: batch.refused.len() as u32,
+        name: batch.name,
+        states,
+        cost: Micros(cost),
+        id,
+    }))
 }
 
 /// How far a list is.

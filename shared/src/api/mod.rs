@@ -42,6 +42,7 @@ pub fn manage_tenant(cx: Arc<Context>) -> Router {
     let tenant = Router::new()
         .route("/settings", get(settings::get))
         .route("/messages", get(messages::list))
+        .route("/messages/bulk/{id}", get(bulk::get))
         .route("/messages/{id}", get(messages::get))
         .route("/calls", get(messages::calls))
         .route("/calls/{id}", get(messages::call));

@@ -54,6 +54,7 @@ pub enum Refusals {
         super::bulk::messages,
         super::bulk::calls,
         super::bulk::release,
+        super::bulk::get,
         super::preview::preview,
         super::preview::explain,
         super::messages::list,
