@@ -159,10 +159,6 @@ pub async fn messages(
     key: IdempotencyKey,
     Printed { value: asked, fingerprint }: Printed<BulkRequest>,
 ) -> Result<Accepted, Problem> {
-    caller.require_staff()?;
-    if let Some((batch, errors)) = known_batch(&cx, &caller.tenant, &key.0, &fingerprint).await? {
-        return Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))));
-    }
     let whole = MessageRequest {
         channel: asked.channel,
         body: asked.body,
@@ -175,17 +171,15 @@ pub async fn messages(
         category: asked.category,
         ..MessageRequest::default()
     };
-    let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
-    let request = BatchRequest {
-        wishes: with_rows(&shared(whole.into_wish())?, rows),
-        fingerprint,
-        name: label(asked.name)?,
+    let list = List {
+        name: asked.name,
+        recipients: asked.recipients,
+        groups: asked.groups,
         is_held: asked.send_immediately == Some(false),
         is_cost_confirmed: None,
-        key: key.0,
-        sent_by: None,
+        fingerprint,
     };
-    send(&cx, caller, request, now).await
+    accept(&cx, caller, key, list, whole.into_wish(), now).await
 }
 
 /// Make many calls, one after another.
@@ -201,10 +195,6 @@ pub async fn calls(
     key: IdempotencyKey,
     Printed { value: asked, fingerprint }: Printed<BulkCallRequest>,
 ) -> Result<Accepted, Problem> {
-    caller.require_staff()?;
-    if let Some((batch, errors)) = known_batch(&cx, &caller.tenant, &key.0, &fingerprint).await? {
-        return Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))));
-    }
     let whole = CallRequest {
         say: asked.say,
         template: asked.template,
@@ -218,26 +208,55 @@ pub async fn calls(
         category: asked.category,
         ..CallRequest::default()
     };
-    let rows = rows(&cx, &caller.tenant, asked.recipients, asked.groups).await?;
-    let request = BatchRequest {
-        wishes: with_rows(&shared(whole.into_wish())?, rows),
-        fingerprint,
-        name: label(asked.name)?,
+    let list = List {
+        name: asked.name,
+        recipients: asked.recipients,
+        groups: asked.groups,
         is_held: asked.send_immediately == Some(false),
         is_cost_confirmed: Some(asked.confirm_cost == Some(true)),
-        key: key.0,
-        sent_by: None,
+        fingerprint,
     };
-    send(&cx, caller, request, now).await
+    accept(&cx, caller, key, list, whole.into_wish(), now).await
 }
 
-async fn send(cx: &Context, caller: Caller, request: BatchRequest, now: Timestamp) -> Result<Accepted, Problem> {
-    if request.wishes.is_empty() {
+/// What a list says beside what each of its rows wishes.
+struct List {
+    name: Option<String>,
+    recipients: Option<Recipients>,
+    groups: Option<Vec<String>>,
+    is_held: bool,
+    is_cost_confirmed: Option<bool>,
+    fingerprint: String,
+}
+
+async fn accept(
+    cx: &Context,
+    caller: Caller,
+    key: IdempotencyKey,
+    list: List,
+    whole: Wish,
+    now: Timestamp,
+) -> Result<Accepted, Problem> {
+    caller.require_staff()?;
+    let answer = |(batch, errors)| (StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors)));
+    if let Some(known) = known_batch(cx, &caller.tenant, &key.0, &list.fingerprint).await? {
+        return Ok(answer(known));
+    }
+    let whole = shared(whole)?;
+    let rows = rows(cx, &caller.tenant, list.recipients, list.groups).await?;
+    if rows.is_empty() {
         return Err(Problem::field("recipients", "required", "give recipients or groups that have members"));
     }
-    let request = BatchRequest { sent_by: caller.subject, ..request };
-    let (batch, errors) = send_batch(cx, &caller.tenant, &request, now).await?;
-    Ok((StatusCode::ACCEPTED, Json(BulkReceipt::of(&caller.tenant, batch, errors))))
+    let request = BatchRequest {
+        wishes: with_rows(&whole, rows),
+        fingerprint: list.fingerprint,
+        name: label(list.name)?,
+        is_held: list.is_held,
+        is_cost_confirmed: list.is_cost_confirmed,
+        key: key.0,
+        sent_by: caller.subject.clone(),
+    };
+    Ok(answer(send_batch(cx, &caller.tenant, &request, now).await?))
 }
 
 /// What all rows have in common is copied for each: more than a message can be is refused before.

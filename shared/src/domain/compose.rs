@@ -12,7 +12,7 @@ use super::channel::Channel;
 use super::contact::{Category, Contact, attribute_key};
 use super::local_time::{self, Clock, Zone};
 use super::media;
-use super::message::{Call, Content, Direct, Facts, Message, MessageId, Status, Step};
+use super::message::{Call, Content, Direct, Facts, Message, MessageId, Step};
 use super::phone::PhoneNumber;
 use super::reminder::Kind;
 use super::segments::segments;
@@ -111,47 +111,26 @@ pub fn compose(
     }
     let kind = wish.kind.unwrap_or(Kind::Message);
     let category = wish.category.or(text.category).unwrap_or_else(|| kind.category());
+    let direct = Direct {
+        category,
+        channels,
+        media_urls: wish.media_urls.clone(),
+        content: text.content,
+        call: call(wish, text.body.as_deref()),
+        template: wish.template.clone(),
+        reference: wish.reference.clone(),
+        links: wish.links.clone(),
+        sent_by: None,
+        fingerprint: fingerprint.to_string(),
+        slot_of: None,
+    };
+    let due_at = wish.send_at.unwrap_or(now).max(now);
     Ok(Message {
-        id,
-        kind,
-        subject: String::new(),
-        version: 0,
         contact: known.contact.map(|contact| contact.id.clone()),
-        offset: None,
-        channel: None,
-        facts: Facts::Direct,
-        direct: Some(Box::new(Direct {
-            category,
-            channels,
-            media_urls: wish.media_urls.clone(),
-            content: text.content,
-            call: call(wish, text.body.as_deref()),
-            template: wish.template.clone(),
-            reference: wish.reference.clone(),
-            links: wish.links.clone(),
-            sent_by: None,
-            fingerprint: fingerprint.to_string(),
-            slot_of: None,
-        })),
-        status: Status::Scheduled,
-        reason: None,
-        due_at: wish.send_at.unwrap_or(now).max(now),
-        lease_until: None,
-        revision: 1,
-        attempt: 0,
-        looks: 0,
-        decided_at: None,
+        direct: Some(Box::new(direct)),
         to: number,
         body: text.body,
-        segments: None,
-        cost: None,
-        month: None,
-        sid: None,
-        duration: None,
-        answered_by: None,
-        simulated: false,
-        error_code: None,
-        timeline: vec![Step::new(now, "asked")],
+        ..Message::waiting(id, kind, Facts::Direct, due_at, Step::new(now, "asked"))
     })
 }
 

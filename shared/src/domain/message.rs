@@ -464,15 +464,27 @@ impl Message {
         };
         let version = plan.version.to_string();
         let identity = [plan.kind.word(), plan.subject, &version, plan.contact, &offset, fact, &detail];
+        let id = MessageId::derive(tenant, &identity);
         Self {
-            id: MessageId::derive(tenant, &identity),
-            kind: plan.kind,
             subject: plan.subject.to_string(),
             version: plan.version,
             contact: Some(plan.contact.to_string()),
             offset: plan.offset,
+            ..Self::waiting(id, plan.kind, plan.facts, due_at, Step::new(now, "planned"))
+        }
+    }
+
+    /// A message that waits for `due_at`, whose story begins with `first`.
+    pub fn waiting(id: MessageId, kind: Kind, facts: Facts, due_at: Timestamp, first: Step) -> Self {
+        Self {
+            id,
+            kind,
+            subject: String::new(),
+            version: 0,
+            contact: None,
+            offset: None,
             channel: None,
-            facts: plan.facts,
+            facts,
             direct: None,
             status: Status::Scheduled,
             reason: None,
@@ -492,7 +504,7 @@ impl Message {
             answered_by: None,
             simulated: false,
             error_code: None,
-            timeline: vec![Step::new(now, "planned")],
+            timeline: vec![first],
         }
     }
 
@@ -540,36 +552,8 @@ impl Message {
     /// No message, but something in the place of one: what was asked for under its key was something else.
     pub fn stand_in(id: MessageId, fingerprint: &str, now: Timestamp) -> Self {
         let direct = Direct { fingerprint: fingerprint.to_string(), ..Direct::of(Category::General) };
-        Self {
-            id,
-            kind: Kind::Message,
-            subject: String::new(),
-            version: 0,
-            contact: None,
-            offset: None,
-            channel: None,
-            facts: Facts::Direct,
-            direct: Some(Box::new(direct)),
-            status: Status::Canceled,
-            reason: None,
-            due_at: now,
-            lease_until: None,
-            revision: 1,
-            attempt: 0,
-            looks: 0,
-            decided_at: None,
-            to: None,
-            body: None,
-            segments: None,
-            cost: None,
-            month: None,
-            sid: None,
-            duration: None,
-            answered_by: None,
-            simulated: false,
-            error_code: None,
-            timeline: vec![Step::new(now, "asked")],
-        }
+        let waiting = Self::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"));
+        Self { status: Status::Canceled, direct: Some(Box::new(direct)), ..waiting }
     }
 
     /// When somebody has to look at it next, while it is not at Twilio.
