@@ -194,7 +194,8 @@ def with_likely_values(document, api):
         given = [parameter for parameter in operation.get("parameters", []) if parameter["name"] != "Idempotency-Key"]
         operation["parameters"] = given
         for parameter in given:
-            parameter["schema"] = parameters.get(parameter["name"], parameter["schema"])
+            known = "call" if parameter["name"] == "id" and "/calls/" in name else parameter["name"]
+            parameter["schema"] = parameters.get(known, parameter["schema"])
             if parameter["name"] == "id":
                 method, path = name.split(" ")
                 reference = f"#/paths/{path.replace('/', '~1')}/{method.lower()}"
@@ -229,7 +230,9 @@ def likely_parameters(times, api):
         api.ask("/messages/bulk", kept)["id"],
     ]
     page = api.ask("/messages?limit=1")
+    call = api.ask("/calls", {"contactId": "S01", "say": "Next month.", "sendAt": times[2]})["id"]
     return {
+        "call": one_of(call),
         "id": one_of(page["items"][0]["id"], *ids, *(prefix + "0" * 3000 for prefix in ("msg_", "rec_", "batch_"))),
         "cursor": one_of(page["nextCursor"]),
         "from": one_of(times[0]),
@@ -294,8 +297,8 @@ def likely_bodies(times):
             ({"contactId": CONTACT, "mediaUrls": URL}, []),
         ],
         "ExplainRequest": [
-            ({"to": NUMBER, "channel": CHANNEL}, ["category", "at"]),
-            ({"contactId": CONTACT}, ["category", "type", "at"]),
+            ({"to": NUMBER, "channel": one_of("sms", "mms", "whatsapp", "both", "voice")}, ["category"]),
+            ({"contactId": CONTACT, "at": one_of(*times)}, ["category", "type"]),
             ({"contactId": CONTACT, "at": EXTREME}, ["type"]),
         ],
         "Row": [({"to": NUMBER}, links), ({"contactId": CONTACT}, links), ({"to": NUMBER, "body": TEXT}, [])],

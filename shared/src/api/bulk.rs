@@ -12,8 +12,7 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::openapi::Refusals;
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use super::request::{IdempotencyKey, Object, Printed};
 use super::send::{CallRequest, MessageRequest};
 use super::wishes::{ChannelChoice, Urls, Value, texts};

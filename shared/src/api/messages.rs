@@ -14,8 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::openapi::Refusals;
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use crate::context::Context;
 use crate::domain::channel::Channel;
 use crate::domain::contact::Category;
@@ -41,6 +40,9 @@ pub struct Filter {
     #[param(maximum = 200, minimum = 1)]
     limit: Option<u32>,
     cursor: Option<String>,
+    #[serde(skip)]
+    #[param(ignore)]
+    is_call: bool,
 }
 
 /// A page, and the way to the next.
@@ -153,7 +155,7 @@ pub async fn calls(
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
     let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
-    page(&cx, &caller.tenant, Filter { channel: Some(Channel::Voice), ..filter }, now).await
+    page(&cx, &caller.tenant, Filter { is_call: true, ..filter }, now).await
 }
 
 async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
@@ -217,7 +219,7 @@ pub async fn call(
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<MessageView>, Problem> {
     let call = found(&cx, &caller.tenant, &id).await?;
-    if call.channel != Some(Channel::Voice) {
+    if !call.is_call() {
         return Err(Problem::not_found("there is no such call"));
     }
     Ok(Json(with_story(call)))
@@ -237,13 +239,15 @@ fn with_story(message: Message) -> MessageView {
 
 impl Filter {
     fn page_size(&self, limit: u32) -> u32 {
-        let is_any = self.status.is_some() || self.channel.is_some() || self.kind.is_some() || self.contact.is_some();
+        let is_any =
+            self.is_call || self.status.is_some() || self.channel.is_some() || self.kind.is_some() || self.contact.is_some();
         if is_any { LARGEST_LIMIT } else { limit }
     }
 
     fn keeps(&self, message: &Message) -> bool {
         self.status.is_none_or(|status| status == message.status)
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
+            && (!self.is_call || message.is_call())
             && self.kind.is_none_or(|kind| kind == message.kind)
             && self.contact.as_ref().is_none_or(|contact| Some(contact) == message.contact.as_ref())
     }

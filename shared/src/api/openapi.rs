@@ -3,39 +3,12 @@
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::{Modify, OpenApi};
 
 use super::problem::Problem;
 
 /// What `carillon openapi` last wrote; a test holds it to the handlers.
 const DOCUMENT: &str = include_str!("openapi.json");
-
-/// Every refusal that any route may answer.
-#[derive(IntoResponses)]
-#[allow(dead_code)] // read by the derive alone
-pub enum Refusals {
-    /// No token, or none that is good. Answered by the gateway.
-    #[response(status = 401)]
-    Unauthorized,
-    /// The token's role may not do this.
-    #[response(status = 403, content_type = "application/problem+json")]
-    Forbidden(Problem),
-    /// There is nothing at this path for this tenant.
-    #[response(status = 404, content_type = "application/problem+json")]
-    NotFound(Problem),
-    /// It meets what is there already: `key_taken`, `too_late`, `canceled`.
-    #[response(status = 409, content_type = "application/problem+json")]
-    Conflict(Problem),
-    /// Too many bytes, or rows.
-    #[response(status = 413, content_type = "application/problem+json")]
-    TooLarge(Problem),
-    /// `errors` names every field and row that cannot be right, with a stable code.
-    #[response(status = 422, content_type = "application/problem+json")]
-    Invalid(Problem),
-    /// Over the tenant's limit of requests; `Retry-After` says in how many seconds there is room.
-    #[response(status = 429, content_type = "application/problem+json", headers(("Retry-After" = u32)))]
-    TooManyRequests(Problem),
-}
 
 #[derive(OpenApi)]
 #[openapi(

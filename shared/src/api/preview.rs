@@ -11,8 +11,7 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::openapi::Refusals;
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use super::request::Input;
 use super::send::{CallRequest, MessageRequest, NotificationType};
 use super::wishes::{ChannelChoice, Urls, Value, content};

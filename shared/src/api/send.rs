@@ -12,8 +12,7 @@ use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::openapi::Refusals;
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use super::request::{IdempotencyKey, Input, Object};
 use super::wishes::{CallFields, ChannelChoice, Repeat, Urls, Value, content, links, texts};
 use crate::context::Context;

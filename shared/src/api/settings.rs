@@ -7,8 +7,7 @@ use axum::extract::State;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::openapi::Refusals;
-use super::problem::Problem;
+use super::problem::{Problem, Refusals};
 use crate::context::Context;
 use crate::domain::tenant::Settings;
 

@@ -1,205 +1,19 @@
-//! A message and its life: planned, claimed, accepted by Twilio, delivered, or not, and why.
+//! A message: planned or asked for, claimed, accepted by Twilio, delivered, or not. How far: `status.rs`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use super::direct::{Call, Content, Direct};
+pub use super::status::{Reason, Status};
 
 use super::channel::Channel;
 use super::contact::Category;
 use super::money::Micros;
 use super::phone::PhoneNumber;
 use super::reminder::{Kind, Offset};
-use super::tenant::TenantId;
-
-/// How far a message got. **Declaration order is the life-cycle**: what Twilio reports is merged
-/// by `max`, so callbacks may come late, twice or in any order.
-///
-/// Before Twilio has accepted, the only moves are compare-and-set on the message's revision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum Status {
-    /// Ours: waits for its `due_at`.
-    Scheduled,
-    /// Ours: claimed by one worker, with a lease.
-    Sending,
-    Accepted,
-    Queued,
-    /// Of calls, as the next two.
-    Initiated,
-    Ringing,
-    InProgress,
-    Sent,
-    /// Ours, an end: decided against, see the reason.
-    Skipped,
-    Canceled,
-    /// Of calls, as the next.
-    Busy,
-    NoAnswer,
-    Undelivered,
-    Failed,
-    /// Of calls: somebody, or something, took it.
-    Completed,
-    Delivered,
-    Read,
-}
-
-impl Status {
-    /// Every status in life-cycle order.
-    pub const ALL: [Status; 17] = [
-        Status::Scheduled,
-        Status::Sending,
-        Status::Accepted,
-        Status::Queued,
-        Status::Initiated,
-        Status::Ringing,
-        Status::InProgress,
-        Status::Sent,
-        Status::Skipped,
-        Status::Canceled,
-        Status::Busy,
-        Status::NoAnswer,
-        Status::Undelivered,
-        Status::Failed,
-        Status::Completed,
-        Status::Delivered,
-        Status::Read,
-    ];
-
-    /// What Twilio's word means to us; `None` for a word that is not known.
-    pub fn from_twilio(word: &str) -> Option<Self> {
-        match word {
-            "accepted" | "scheduled" => Some(Self::Accepted),
-            // `sending` comes in no callback; fetched, it says no more than `queued`.
-            "queued" | "sending" => Some(Self::Queued),
-            "sent" => Some(Self::Sent),
-            "delivered" => Some(Self::Delivered),
-            "undelivered" | "partially_delivered" => Some(Self::Undelivered),
-            "failed" => Some(Self::Failed),
-            "canceled" => Some(Self::Canceled),
-            "read" => Some(Self::Read),
-            "initiated" => Some(Self::Initiated),
-            "ringing" => Some(Self::Ringing),
-            "in-progress" => Some(Self::InProgress),
-            "busy" => Some(Self::Busy),
-            "no-answer" => Some(Self::NoAnswer),
-            "completed" => Some(Self::Completed),
-            _ => None,
-        }
-    }
-
-    /// Place in the life-cycle, for the table's conditions.
-    pub fn rank(self) -> u32 {
-        self as u32
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Scheduled => "scheduled",
-            Self::Sending => "sending",
-            Self::Accepted => "accepted",
-            Self::Queued => "queued",
-            Self::Initiated => "initiated",
-            Self::Ringing => "ringing",
-            Self::InProgress => "in-progress",
-            Self::Sent => "sent",
-            Self::Skipped => "skipped",
-            Self::Canceled => "canceled",
-            Self::Busy => "busy",
-            Self::NoAnswer => "no-answer",
-            Self::Undelivered => "undelivered",
-            Self::Failed => "failed",
-            Self::Completed => "completed",
-            Self::Delivered => "delivered",
-            Self::Read => "read",
-        }
-    }
-
-    /// Whether nothing more is expected (a `delivered` WhatsApp message may still be `read`).
-    pub fn is_final(self) -> bool {
-        match self {
-            Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued => false,
-            Self::Initiated | Self::Ringing | Self::InProgress | Self::Sent => false,
-            Self::Skipped | Self::Canceled | Self::Undelivered | Self::Failed | Self::Delivered | Self::Read => true,
-            Self::Busy | Self::NoAnswer | Self::Completed => true,
-        }
-    }
-
-    /// The four words that users see, and Skipped (S0-77..80).
-    pub fn shown(self) -> &'static str {
-        match self {
-            Self::Scheduled | Self::Sending => "Pending",
-            Self::Accepted | Self::Queued | Self::Sent => "Sent",
-            Self::Initiated | Self::Ringing | Self::InProgress => "Sent",
-            Self::Delivered | Self::Read | Self::Completed => "Delivered",
-            Self::Undelivered | Self::Failed | Self::Busy | Self::NoAnswer => "Failed",
-            Self::Skipped | Self::Canceled => "Skipped",
-        }
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// Why a message was not sent (reminders.md §2.3, §3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    TenantDisabled,
-    TypeDisabled,
-    OptedOut,
-    InvalidNumber,
-    NoChannel,
-    TooLate,
-    Superseded,
-    /// The template asks for what the contact, lesson or payment does not have.
-    MissingVariable,
-    FrequencyCap,
-    Budget,
-    Moved,
-    LessonCancelled,
-    Paid,
-    NotAttending,
-    /// Twilio did not take it, time after time.
-    NotProcessed,
-    /// Somebody took it back.
-    OnRequest,
-    /// The contact it was for is gone.
-    ContactGone,
-    /// WhatsApp takes free text only for 24 hours after the recipient wrote (D14).
-    OutsideWindow,
-    DoNotCall,
-}
-
-impl Reason {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::TenantDisabled => "tenant_disabled",
-            Self::TypeDisabled => "type_disabled",
-            Self::OptedOut => "opted_out",
-            Self::InvalidNumber => "invalid_number",
-            Self::NoChannel => "no_channel",
-            Self::TooLate => "too_late",
-            Self::Superseded => "superseded",
-            Self::MissingVariable => "missing_variable",
-            Self::FrequencyCap => "frequency_cap",
-            Self::Budget => "budget",
-            Self::Moved => "moved",
-            Self::LessonCancelled => "lesson_cancelled",
-            Self::Paid => "paid",
-            Self::NotAttending => "not_attending",
-            Self::NotProcessed => "not_processed",
-            Self::OnRequest => "on_request",
-            Self::ContactGone => "contact_gone",
-            Self::OutsideWindow => "outside_window",
-            Self::DoNotCall => "do_not_call",
-        }
-    }
-}
+use super::tenant::{Settings, TenantId};
 
 /// What happened that the message tells of, as it was when it happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -305,93 +119,6 @@ impl Step {
     pub fn with(at: Timestamp, step: &str, detail: impl fmt::Display) -> Self {
         Self { detail: Some(detail.to_string()), ..Self::new(at, step) }
     }
-}
-
-/// What whoever asked for a message wants of it, beyond its text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Direct {
-    pub category: Category,
-    /// The channels it goes over; empty to let contact and tenant choose.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub channels: Vec<Channel>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub media_urls: Vec<String>,
-    /// An approved template of Twilio's, instead of free text (D14).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content: Option<Content>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub call: Option<Call>,
-    /// The template of ours that its text was made from.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub template: Option<String>,
-    /// The caller's own word for it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<String>,
-    /// What it belongs to at the caller's: `customerId`, `orderId`, … (S3-48).
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub links: BTreeMap<String, String>,
-    /// Who asked (S3-47).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sent_by: Option<String>,
-    /// Fingerprint of the request: the same key with another request is a conflict.
-    pub fingerprint: String,
-    /// The sender whose clock gave it its `due_at`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub slot_of: Option<String>,
-}
-
-impl Direct {
-    /// Of a message that was planned, which wants nothing but the content template of its type.
-    pub fn only_content(kind: Kind, content: Content) -> Box<Self> {
-        Box::new(Self { content: Some(content), ..Self::of(kind.category()) })
-    }
-
-    /// Nothing but a category.
-    fn of(category: Category) -> Self {
-        Self {
-            category,
-            channels: Vec::new(),
-            media_urls: Vec::new(),
-            content: None,
-            call: None,
-            template: None,
-            reference: None,
-            links: BTreeMap::new(),
-            sent_by: None,
-            fingerprint: String::new(),
-            slot_of: None,
-        }
-    }
-}
-
-/// A Content template and what fills it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Content {
-    /// `HX…`.
-    pub sid: String,
-    pub variables: BTreeMap<String, String>,
-}
-
-/// How a call goes. What is said is the message's body, unless TwiML elsewhere says it.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Call {
-    /// TwiML that somebody else serves (S1-78).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub twiml_url: Option<String>,
-    /// Twilio's name of a voice: `alice`, `Polly.Joanna`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub voice: Option<String>,
-    /// BCP 47: `en-US`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub language: Option<String>,
-    /// Whether Twilio is to tell a machine from a person.
-    #[serde(default)]
-    pub detect_machine: bool,
-    /// It is ended after so many minutes, and may cost as many.
-    #[serde(default)]
-    pub max_minutes: u32,
 }
 
 /// A message as stored.
@@ -508,6 +235,11 @@ impl Message {
         }
     }
 
+    /// Whether it is a call, also while it waits and has no channel yet.
+    pub fn is_call(&self) -> bool {
+        self.channel == Some(Channel::Voice) || self.direct.as_ref().is_some_and(|direct| direct.call.is_some())
+    }
+
     /// What it is for.
     pub fn category(&self) -> Category {
         self.direct.as_ref().map_or_else(|| self.kind.category(), |direct| direct.category)
@@ -515,12 +247,17 @@ impl Message {
 
     /// Whether the frequency cap limits and counts it (reminders.md §3.6, S1-64). Schedule changes are
     /// urgent, and what somebody writes himself is his own to judge, unless it is advertising or reminding.
-    pub fn is_capped(&self) -> bool {
+    fn is_capped(&self) -> bool {
         match self.kind {
             Kind::LessonReminder | Kind::PaymentReminder | Kind::Attendance => true,
             Kind::ScheduleChange | Kind::Test => false,
             Kind::Message => matches!(self.category(), Category::Marketing | Category::Reminder),
         }
+    }
+
+    /// Whether the tenant's frequency cap, if there is one, limits and counts it.
+    pub fn counts_towards_cap(&self, settings: &Settings) -> bool {
+        settings.frequency_cap.is_some() && self.is_capped()
     }
 
     /// Whether it may go at any hour (D12).
@@ -616,15 +353,6 @@ pub struct Plan<'a> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn statuses_are_listed_in_life_cycle_order() {
-        assert!(Status::ALL.is_sorted());
-        for status in Status::ALL {
-            assert_eq!(Status::ALL[status.rank() as usize], status);
-            assert_eq!(serde_json::to_value(status).unwrap(), status.word());
-        }
-    }
 
     #[test]
     fn a_step_is_one_line_and_back() {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use super::channel::Channel;
 use super::contact::Category;
 use super::local_time::{Clock, QuietHours, Zone};
-use super::message::Message;
 use super::money::{Currency, Micros};
 use super::phone::{PhoneNumber, Region, Strictness};
 use super::price_list::{self, Rates};
@@ -187,11 +186,6 @@ impl Settings {
             PhoneNumber::parse(listed, &self.default_region, Strictness::Possible)
                 .is_ok_and(|listed| listed.e164() == number.e164())
         })
-    }
-
-    /// Whether `message` is counted and limited by a frequency cap.
-    pub fn counts_towards_cap(&self, message: &Message) -> bool {
-        self.frequency_cap.is_some() && message.is_capped()
     }
 
     pub fn strictness(&self) -> Strictness {

@@ -45,7 +45,7 @@ pub async fn explain_message(
             let is_open = !sessions::open_at(table, tenant, &[number], at).await?.is_empty();
             findings.push(finding("whatsapp_window", channel, (!is_open).then_some(Reason::OutsideWindow)));
         }
-        if settings.counts_towards_cap(&row) {
+        if row.counts_towards_cap(&settings) {
             let person = accepted::person(table, row.contact.as_deref(), number);
             let count = accepted::counts(table, tenant, &[&person], at).await?.remove(&person).unwrap_or_default();
             let is_capped = settings.frequency_cap.is_some_and(|cap| count >= cap);

@@ -174,7 +174,7 @@ fn again(
     }
     let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to));
     let uncount = person
-        .filter(|_| settings.counts_towards_cap(&message))
+        .filter(|_| message.counts_towards_cap(settings))
         .map(|person| accepted::uncount(table, tenant, &person, &message.id, claimed_at))
         .transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::dispatch::now::length;
+use super::dispatch::pacing::length;
 use super::open_batch::open_batch;
 use super::send_message::{SendError, asked_id, signed};
 use crate::context::Context;

@@ -54,8 +54,8 @@ pub fn reserving(
     now: Timestamp,
 ) -> Result<Change, ContextError> {
     let message = change.message();
-    let counted = settings
-        .counts_towards_cap(message)
+    let counted = message
+        .counts_towards_cap(settings)
         .then(|| accepted::count(table, tenant, &draft.person, &message.id, now))
         .transpose()?;
     Ok(change.charging(month, draft.cost).along_with(counted))

@@ -4,6 +4,7 @@ pub mod claim;
 mod decide;
 mod hand_over;
 pub mod now;
+pub mod pacing;
 mod record;
 mod send;
 

@@ -13,6 +13,7 @@ use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
+use super::pacing::{BURST, length};
 use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
@@ -27,10 +28,6 @@ use crate::store::pace::{self, Guess, Turn};
 use crate::store::{Table, Write, accepted, consents, meter, sessions};
 use crate::telemetry;
 use crate::usecases::watch_budget;
-
-/// So far may a sender's clock run ahead before single messages wait too: Twilio queues that much
-/// itself. What is asked for in bulk never runs ahead.
-pub const BURST: SignedDuration = SignedDuration::from_hours(1);
 
 /// What became of a message that was asked for.
 #[derive(Clone, Debug)]
@@ -100,7 +97,7 @@ async fn claim_and_send(
     let gone = |draft: Draft, reason| store(table, tenant, skipped(draft.message, channel, reason, now));
     let claimed = loop {
         let mut cap = None;
-        if let (true, Some(most)) = (settings.counts_towards_cap(&draft.message), settings.frequency_cap) {
+        if let (true, Some(most)) = (draft.message.counts_towards_cap(settings), settings.frequency_cap) {
             let count = accepted::count_of(table, tenant, &draft.person, now).await?;
             if count.of_window >= most {
                 return gone(draft, Reason::FrequencyCap).await;
@@ -162,12 +159,6 @@ fn guess(cx: &Context, tenant: &TenantId, sender: &str, now: Timestamp) -> Guess
 
 fn length_of(settings: &Settings, draft: &Draft) -> SignedDuration {
     length(settings, draft.message.channel.unwrap_or(Channel::Sms), draft.units)
-}
-
-/// How long so many billed units keep the sender of `channel` busy. A call does for one, however long it is.
-pub fn length(settings: &Settings, channel: Channel, units: u32) -> SignedDuration {
-    let units = if channel == Channel::Voice { 1 } else { units };
-    SignedDuration::from_millis(1000 * i64::from(units) / i64::from(settings.units_per_second(channel)))
 }
 
 fn guards(

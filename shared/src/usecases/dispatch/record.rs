@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decide::World;
-use super::now::BURST;
+use super::pacing::BURST;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::consent::Keyword;
@@ -39,7 +39,7 @@ pub async fn record(
     let mut taken = Vec::with_capacity(results.len());
     for (message, outcome) in results {
         let reserved = message.cost.unwrap_or_default();
-        let counts = settings.counts_towards_cap(&message);
+        let counts = message.counts_towards_cap(settings);
         let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to)).unwrap_or_default();
         taken.push(matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone()));
         let change = match outcome {

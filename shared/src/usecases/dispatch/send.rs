@@ -14,7 +14,7 @@ use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
-use super::now::length;
+use super::pacing::length;
 use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Reason};
@@ -150,7 +150,7 @@ fn wave(waiting: &mut VecDeque<Draft>) -> Vec<Draft> {
 
 fn is_capped(settings: &Settings, counts: &HashMap<String, u32>, draft: &Draft) -> bool {
     let count = counts.get(&draft.person).copied().unwrap_or_default();
-    settings.counts_towards_cap(&draft.message) && settings.frequency_cap.is_some_and(|cap| count >= cap)
+    draft.message.counts_towards_cap(settings) && settings.frequency_cap.is_some_and(|cap| count >= cap)
 }
 
 /// When a draft may go whose sender's queue at Twilio is full: each a little later than the one before it.

@@ -1,0 +1,208 @@
+//! How far a message got, and why it did not.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How far a message got. **Declaration order is the life-cycle**: what Twilio reports is merged
+/// by `max`, so callbacks may come late, twice or in any order.
+///
+/// Before Twilio has accepted, the only moves are compare-and-set on the message's revision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Status {
+    /// Ours: waits for its `due_at`.
+    Scheduled,
+    /// Ours: claimed by one worker, with a lease.
+    Sending,
+    Accepted,
+    Queued,
+    /// Of calls, as the next two.
+    Initiated,
+    Ringing,
+    InProgress,
+    Sent,
+    /// Ours, an end: decided against, see the reason.
+    Skipped,
+    Canceled,
+    /// Of calls, as the next.
+    Busy,
+    NoAnswer,
+    Undelivered,
+    Failed,
+    /// Of calls: somebody, or something, took it.
+    Completed,
+    Delivered,
+    Read,
+}
+
+impl Status {
+    /// Every status in life-cycle order.
+    pub const ALL: [Status; 17] = [
+        Status::Scheduled,
+        Status::Sending,
+        Status::Accepted,
+        Status::Queued,
+        Status::Initiated,
+        Status::Ringing,
+        Status::InProgress,
+        Status::Sent,
+        Status::Skipped,
+        Status::Canceled,
+        Status::Busy,
+        Status::NoAnswer,
+        Status::Undelivered,
+        Status::Failed,
+        Status::Completed,
+        Status::Delivered,
+        Status::Read,
+    ];
+
+    /// What Twilio's word means to us; `None` for a word that is not known.
+    pub fn from_twilio(word: &str) -> Option<Self> {
+        match word {
+            "accepted" | "scheduled" => Some(Self::Accepted),
+            // `sending` comes in no callback; fetched, it says no more than `queued`.
+            "queued" | "sending" => Some(Self::Queued),
+            "sent" => Some(Self::Sent),
+            "delivered" => Some(Self::Delivered),
+            "undelivered" | "partially_delivered" => Some(Self::Undelivered),
+            "failed" => Some(Self::Failed),
+            "canceled" => Some(Self::Canceled),
+            "read" => Some(Self::Read),
+            "initiated" => Some(Self::Initiated),
+            "ringing" => Some(Self::Ringing),
+            "in-progress" => Some(Self::InProgress),
+            "busy" => Some(Self::Busy),
+            "no-answer" => Some(Self::NoAnswer),
+            "completed" => Some(Self::Completed),
+            _ => None,
+        }
+    }
+
+    /// Place in the life-cycle, for the table's conditions.
+    pub fn rank(self) -> u32 {
+        self as u32
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Sending => "sending",
+            Self::Accepted => "accepted",
+            Self::Queued => "queued",
+            Self::Initiated => "initiated",
+            Self::Ringing => "ringing",
+            Self::InProgress => "in-progress",
+            Self::Sent => "sent",
+            Self::Skipped => "skipped",
+            Self::Canceled => "canceled",
+            Self::Busy => "busy",
+            Self::NoAnswer => "no-answer",
+            Self::Undelivered => "undelivered",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
+        }
+    }
+
+    /// Whether nothing more is expected (a `delivered` WhatsApp message may still be `read`).
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued => false,
+            Self::Initiated | Self::Ringing | Self::InProgress | Self::Sent => false,
+            Self::Skipped | Self::Canceled | Self::Undelivered | Self::Failed | Self::Delivered | Self::Read => true,
+            Self::Busy | Self::NoAnswer | Self::Completed => true,
+        }
+    }
+
+    /// The four words that users see, and Skipped (S0-77..80).
+    pub fn shown(self) -> &'static str {
+        match self {
+            Self::Scheduled | Self::Sending => "Pending",
+            Self::Accepted | Self::Queued | Self::Sent => "Sent",
+            Self::Initiated | Self::Ringing | Self::InProgress => "Sent",
+            Self::Delivered | Self::Read | Self::Completed => "Delivered",
+            Self::Undelivered | Self::Failed | Self::Busy | Self::NoAnswer => "Failed",
+            Self::Skipped | Self::Canceled => "Skipped",
+        }
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// Why a message was not sent (reminders.md §2.3, §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    TenantDisabled,
+    TypeDisabled,
+    OptedOut,
+    InvalidNumber,
+    NoChannel,
+    TooLate,
+    Superseded,
+    /// The template asks for what the contact, lesson or payment does not have.
+    MissingVariable,
+    FrequencyCap,
+    Budget,
+    Moved,
+    LessonCancelled,
+    Paid,
+    NotAttending,
+    /// Twilio did not take it, time after time.
+    NotProcessed,
+    /// Somebody took it back.
+    OnRequest,
+    /// The contact it was for is gone.
+    ContactGone,
+    /// WhatsApp takes free text only for 24 hours after the recipient wrote (D14).
+    OutsideWindow,
+    DoNotCall,
+}
+
+impl Reason {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::TenantDisabled => "tenant_disabled",
+            Self::TypeDisabled => "type_disabled",
+            Self::OptedOut => "opted_out",
+            Self::InvalidNumber => "invalid_number",
+            Self::NoChannel => "no_channel",
+            Self::TooLate => "too_late",
+            Self::Superseded => "superseded",
+            Self::MissingVariable => "missing_variable",
+            Self::FrequencyCap => "frequency_cap",
+            Self::Budget => "budget",
+            Self::Moved => "moved",
+            Self::LessonCancelled => "lesson_cancelled",
+            Self::Paid => "paid",
+            Self::NotAttending => "not_attending",
+            Self::NotProcessed => "not_processed",
+            Self::OnRequest => "on_request",
+            Self::ContactGone => "contact_gone",
+            Self::OutsideWindow => "outside_window",
+            Self::DoNotCall => "do_not_call",
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_listed_in_life_cycle_order() {
+        assert!(Status::ALL.is_sorted());
+        for status in Status::ALL {
+            assert_eq!(Status::ALL[status.rank() as usize], status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.word());
+        }
+    }
+}
