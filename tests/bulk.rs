@@ -165,7 +165,7 @@ async fn an_open_list_is_taken_back_as_far_as_it_has_not_gone() {
     settle(&host, SignedDuration::from_hours(1)).await;
 
     let (_, view) = get(&host, "viewer", &format!("/messages/bulk/{}", receipt["id"].as_str().unwrap())).await;
-    assert_eq!((view["stage"].as_str(), view["states"]["Skipped"].as_u64()), (Some("open"), Some(200 - gone as u64)));
+    assert_eq!((view["stage"].as_str(), view["states"]["Skipped"].as_u64()), (Some("canceled"), Some(200 - gone as u64)));
     assert_eq!(view["states"]["Delivered"].as_u64(), Some(gone as u64));
     assert!((45..=55).contains(&gone), "{gone}");
     assert_eq!((status, answer["canceled"].as_u64()), (StatusCode::OK, Some(200 - gone as u64)));

@@ -253,3 +253,83 @@ async fn a_call_cannot_cost_more_than_was_reserved_and_tells_who_took_it() {
     let (status, _) = get(&host, "viewer", "/calls?limit=5").await;
     assert_eq!(status, StatusCode::OK);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_list_reaches_a_number_once_by_whatever_name_and_unreadable_rows_stop_nothing() {
+    let host = quiet_machine(|_| {}).await;
+    // S05 and S06 are siblings on one phone.
+    let recipients = json!([
+        { "to": "+15550100201" }, { "contactId": "S01" }, { "contactId": "S05" }, { "contactId": "S06" }, { "contactId": "S06" },
+        "555-010-0205", "+12125550001", { "phone": "+12125550002" }, { "to": 12 }, 7, { "to": "+12125550003", "name": "Ben" },
+    ]);
+
+    let (status, receipt) =
+        post(&host, "staff", "/messages/bulk", None, &json!({ "recipients": recipients, "body": "Hi" })).await;
+    settle(&host, SignedDuration::from_mins(5)).await;
+
+    assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
+    let wrong: Vec<(u64, &str, &str)> = receipt["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["id"].is_null())
+        .map(|row| {
+            let error = &row["errors"][0];
+            (row["row"].as_u64().unwrap(), error["field"].as_str().unwrap(), error["code"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        wrong,
+        [
+            (1, "to", "duplicate"),
+            (4, "to", "duplicate"),
+            (5, "to", "duplicate"),
+            (7, "phone", "invalid"),
+            (8, "to", "invalid"),
+            (9, "", "invalid"),
+            (10, "name", "invalid"),
+        ]
+    );
+    assert_eq!(receipt["rows"][4]["errors"][0]["reason"], "the same as row 3, which goes");
+    let mut to: Vec<String> = host.twilio.ledger().into_iter().map(|entry| entry.to).collect();
+    to.sort();
+    assert_eq!(to, ["+12125550001", "+15550100201", "+15550100205", "+15550100205"]);
+    let list = receipt["id"].as_str().unwrap();
+    let (_, page) = get(&host, "viewer", "/messages").await;
+    assert!(page["items"].as_array().unwrap().iter().all(|item| item["list"] == list), "{page}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_callers_mistake_is_told_in_their_words() {
+    let host = quiet_machine(|_| {}).await;
+    let whatsapp = format!("whatsapp:{ONE}");
+
+    let (_, address) = post(&host, "staff", "/messages", None, &json!({ "to": whatsapp, "body": "Hello" })).await;
+    let (both, _) = post(&host, "staff", "/messages", None, &json!({ "to": whatsapp, "body": "Hello", "channel": "sms" })).await;
+    let (_, missing) = post(&host, "staff", "/messages/test", None, &json!({})).await;
+    let (_, instant) = post(&host, "staff", "/messages", None, &json!({ "to": ONE, "body": "x", "sendAt": "tomorrow" })).await;
+    let (_, preview) = post(&host, "viewer", "/messages/preview", None, &json!({ "contactId": "S07", "body": "Hello" })).await;
+
+    assert_eq!(address["reason"], "outside_window");
+    assert_eq!(both, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!((missing["errors"][0]["field"].as_str(), missing["errors"][0]["code"].as_str()), (Some("to"), Some("required")));
+    assert!(instant["errors"][0]["reason"].as_str().unwrap().contains("2026-03-10T15:00:00Z"), "{instant}");
+    assert_eq!((preview["verdict"].as_str(), preview["reason"].as_str()), (Some("skip"), Some("opted_out")));
+    for query in ["state=Delivered", "limit=0", "limit=201", "from=2026-11-21", "status=gone"] {
+        let (status, problem) = get(&host, "viewer", &format!("/messages?{query}")).await;
+        assert_eq!((status, problem["errors"].is_array()), (StatusCode::UNPROCESSABLE_ENTITY, true), "{query}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_code_of_an_attempt_that_came_to_nothing_is_gone_when_the_next_is_taken() {
+    let host = quiet_machine(|_| {}).await;
+    host.twilio.set_faults(vec![Rule { fault: Fault::TooManyRequests, to: None, times: Some(1), every: None }]);
+
+    post(&host, "staff", "/messages", None, &json!({ "to": ONE, "body": "Hello" })).await;
+    settle(&host, SignedDuration::from_mins(10)).await;
+
+    let message = messages_of(&host).await.pop().unwrap();
+    assert_eq!((message.status, message.error_code, message.attempt), (Status::Delivered, None, 2));
+    assert!(message.timeline.iter().any(|step| step.step == "not_processed" && step.detail.as_deref() == Some("20429")));
+}

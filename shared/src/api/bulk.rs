@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::access::Caller;
 use super::arrival::Arrival;
 use super::problem::{Problem, Refusals};
-use super::request::{IdempotencyKey, Object, Printed};
+use super::request::{IdempotencyKey, Printed, unreadable};
 use super::send::{CallRequest, MessageRequest};
 use super::wishes::{ChannelChoice, Urls, Value, texts};
 use crate::context::Context;
@@ -35,11 +35,32 @@ const LONGEST_LABEL: usize = 256;
 
 /// Whom a list is for: rows of their own, or numbers one a line or with commas between (S1-25).
 #[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "a text of numbers, or a list of rows, each an object with known fields")]
+#[serde(untagged, expecting = "a text of numbers, or a list of rows")]
 pub enum Recipients {
     Text(String),
-    #[schema(value_type = Vec<Row>)]
-    Rows(Vec<Object<Row>>),
+    Rows(Vec<Given>),
+}
+
+/// A row: a number, or an object. One that cannot be read stops none of the others.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Given {
+    Number(String),
+    #[schema(value_type = Row)]
+    Row(serde_json::Value),
+}
+
+impl Given {
+    fn read(self) -> Result<Row, FieldError> {
+        match self {
+            Self::Number(to) => Ok(Row { to: Some(to), ..Row::default() }),
+            Self::Row(row) if !row.is_object() => Err(FieldError::new("", "invalid", "a row is a number as text, or an object")),
+            Self::Row(row) => serde_path_to_error::deserialize(row).map_err(|error| {
+                let path = error.path().to_string();
+                unreadable(path.trim_matches(['.', '?']), &error.into_inner().to_string())
+            }),
+        }
+    }
 }
 
 /// One recipient, and what is different for it.
@@ -284,19 +305,18 @@ async fn rows(
     tenant: &TenantId,
     recipients: Option<Recipients>,
     groups: Option<Vec<String>>,
-) -> Result<Vec<Row>, Problem> {
+) -> Result<Vec<Result<Row, FieldError>>, Problem> {
     let mut rows = match recipients {
         None => Vec::new(),
-        Some(Recipients::Rows(rows)) => rows.into_iter().map(|Object(row)| row).collect(),
-        Some(Recipients::Text(text)) => recipients::split(&text)
-            .into_iter()
-            .take(MOST_ROWS + 1)
-            .map(|to| Row { to: Some(to.to_string()), ..Row::default() })
-            .collect(),
+        Some(Recipients::Rows(rows)) => rows.into_iter().map(Given::read).collect(),
+        Some(Recipients::Text(text)) => {
+            let numbers = recipients::split(&text).into_iter().take(MOST_ROWS + 1);
+            numbers.map(|to| Given::Number(to.to_string()).read()).collect()
+        }
     };
     let groups = groups.unwrap_or_default();
     if rows.len() > MOST_ROWS || groups.len() > 100 {
-        return Err(Problem::too_large(format!("at most {MOST_ROWS} rows and 100 groups; more are a campaign")));
+        return Err(Problem::too_large(format!("at most {MOST_ROWS} rows and 100 groups: send it in parts")));
     }
     let mut members = BTreeSet::new();
     for (at, group) in groups.iter().enumerate() {
@@ -307,12 +327,12 @@ async fn rows(
         }
         members.extend(of_group);
     }
-    rows.extend(members.into_iter().map(|id| Row { contact_id: Some(id), ..Row::default() }));
+    rows.extend(members.into_iter().map(|id| Ok(Row { contact_id: Some(id), ..Row::default() })));
     Ok(rows)
 }
 
-fn with_rows(whole: &Wish, rows: Vec<Row>) -> Vec<Wish> {
-    rows.into_iter().map(|row| with_row(whole, row)).collect()
+fn with_rows(whole: &Wish, rows: Vec<Result<Row, FieldError>>) -> Vec<Result<Wish, FieldError>> {
+    rows.into_iter().map(|row| row.map(|row| with_row(whole, row))).collect()
 }
 
 /// The whole list's wish, as this row has it.

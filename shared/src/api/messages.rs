@@ -25,9 +25,11 @@ use crate::domain::tenant::TenantId;
 use crate::store::keys;
 use crate::store::messages::{self, LogEntry};
 use crate::twilio::error_codes;
+use crate::usecases::send_batch::BATCH_PREFIX;
 
 /// What `GET /messages` filters by. Without `from`: the last 24 hours; without `to`: the next 48.
 #[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct Filter {
     from: Option<Timestamp>,
@@ -72,6 +74,9 @@ pub struct MessageView {
     state: &'static str,
     status: Status,
     reason: Option<Reason>,
+    /// What the reason means, and what can be done about it.
+    #[schema(value_type = Option<String>)]
+    advice: Option<&'static str>,
     due_at: Timestamp,
     decided_at: Option<Timestamp>,
     to: Option<String>,
@@ -92,6 +97,10 @@ pub struct MessageView {
     media_urls: Vec<String>,
     template: Option<String>,
     reference: Option<String>,
+    /// The list that it is a row of: `batch_…`.
+    list: Option<String>,
+    /// What it is an occurrence of: `rec_…`.
+    recurring: Option<String>,
     /// What it belongs to at the caller's: `customerId`, `orderId`, `reservationId`.
     links: BTreeMap<String, String>,
     sent_by: Option<String>,
@@ -128,7 +137,7 @@ const LARGEST_LIMIT: u32 = 200;
 /// The longest span of one listing.
 const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
-/// What was sent, what waits, and why what was not.
+/// What was sent, what waits, and why what was not: by the instant each was due, the earliest first, 50 a page.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/messages", operation_id = "list_messages", tag = "messages",
     params(("tenant" = String, Path), Filter), responses((status = 200, description = "As asked", body = Page), Refusals)
@@ -139,7 +148,7 @@ pub async fn list(
     caller: Caller,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Query(filter) = filter.map_err(bad_query)?;
     page(&cx, &caller.tenant, filter, now).await
 }
 
@@ -154,8 +163,14 @@ pub async fn calls(
     caller: Caller,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(filter) = filter.map_err(|rejection| Problem::invalid(rejection.body_text()))?;
+    let Query(filter) = filter.map_err(bad_query)?;
     page(&cx, &caller.tenant, Filter { is_call: true, ..filter }, now).await
+}
+
+fn bad_query(rejection: QueryRejection) -> Problem {
+    let reason = rejection.body_text();
+    let reason = reason.strip_prefix("Failed to deserialize query string: ").unwrap_or(&reason);
+    Problem::field("query", "invalid", format!("{reason}; from and to are instants: 2026-03-10T15:00:00Z"))
 }
 
 async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
@@ -164,7 +179,10 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
     if to < from || to.duration_since(from) > LONGEST_SPAN {
         return Err(Problem::invalid("from and to must be at most 31 days apart, in this order"));
     }
-    let limit = filter.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, LARGEST_LIMIT);
+    let limit = filter.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=LARGEST_LIMIT).contains(&limit) {
+        return Err(Problem::field("limit", "invalid", format!("1 to {LARGEST_LIMIT}")));
+    }
     let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {
         return Err(Problem::invalid("cursor: not of a listing from and to these instants"));
@@ -226,7 +244,7 @@ pub async fn call(
 }
 
 async fn found(cx: &Context, tenant: &TenantId, id: &str) -> Result<Message, Problem> {
-    let missing = || Problem::not_found("there is no such message");
+    let missing = || Problem::not_found("there is no such message; a list is at /messages/bulk/{id}");
     let id = MessageId::parse(id).ok_or_else(missing)?;
     messages::get_many(cx.table().await?, tenant, &[id]).await?.pop().ok_or_else(missing)
 }
@@ -259,7 +277,9 @@ fn view(message: Message) -> MessageView {
         let meaning = error_codes::meaning(code);
         TwilioError { code, title: meaning.title, class: meaning.class.word(), advice: meaning.advice }
     });
+    let recurring = message.timeline.first().filter(|first| first.step == "recurred").and_then(|first| first.detail.clone());
     let direct = message.direct.map(|direct| *direct);
+    let list = direct.as_ref().map(|direct| &direct.fingerprint).filter(|of| of.starts_with(BATCH_PREFIX)).cloned();
     let (media_urls, template, reference, links, sent_by) = match direct {
         Some(direct) => (direct.media_urls, direct.template, direct.reference, direct.links, direct.sent_by),
         None => (Vec::new(), None, None, BTreeMap::new(), None),
@@ -274,6 +294,7 @@ fn view(message: Message) -> MessageView {
         state: message.status.shown(),
         status: message.status,
         reason: message.reason,
+        advice: message.reason.map(Reason::advice),
         due_at: message.due_at,
         decided_at: message.decided_at,
         to: message.to.map(|to| to.e164().to_string()),
@@ -289,6 +310,8 @@ fn view(message: Message) -> MessageView {
         media_urls,
         template,
         reference,
+        list,
+        recurring,
         links,
         sent_by,
         simulated: message.simulated,

@@ -101,6 +101,10 @@ pub struct PreviewView {
     #[schema(value_type = String)]
     currency: Currency,
     warnings: Vec<WarningView>,
+    /// What would become of it now.
+    verdict: VerdictWord,
+    /// Why it would not go.
+    reason: Option<Reason>,
     /// Nothing would leave: no Twilio account is connected.
     simulated: bool,
 }
@@ -146,7 +150,7 @@ pub struct WarningView {
 }
 
 impl PreviewView {
-    fn of(preview: Preview) -> Self {
+    fn of(preview: Preview, explanation: Explanation) -> Self {
         let spam = preview.spam_triggers.join(", ");
         let warning = |warning: Warning| {
             let text = match warning {
@@ -173,6 +177,8 @@ impl PreviewView {
             channels: preview.channels.into_iter().map(channel).collect(),
             cost: preview.cost,
             currency: preview.currency,
+            verdict: explanation.verdict,
+            reason: explanation.reason(),
             simulated: preview.is_simulated,
         }
     }
@@ -191,7 +197,10 @@ pub async fn preview(
     Input(asked): Input<PreviewRequest>,
 ) -> Result<Json<PreviewView>, Problem> {
     let request = Request { wish: asked.into_wish(), key: String::new(), sent_by: None };
-    Ok(Json(PreviewView::of(preview_message(&cx, &caller.tenant, &request, now).await?)))
+    let preview = preview_message(&cx, &caller.tenant, &request, now).await?;
+    let (channels, content) = (preview.asked_channels.clone(), preview.content.clone());
+    let findings = explain_message(&cx, &caller.tenant, &request, channels, content, now, now).await?;
+    Ok(Json(PreviewView::of(preview, Explanation::of(findings))))
 }
 
 /// Whom, how and when a message would go to.
@@ -205,6 +214,8 @@ pub struct ExplainRequest {
     #[serde(rename = "type")]
     pub kind: Option<NotificationType>,
     pub category: Option<Category>,
+    /// As this approved WhatsApp template of Twilio's, not as free text.
+    pub content_sid: Option<String>,
     /// Now when absent.
     pub at: Option<Timestamp>,
 }
@@ -234,9 +245,13 @@ impl ExplainChannel {
 
 /// Every rule's verdict.
 #[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// What becomes of it: `send`, `defer` or `skip`.
     verdict: VerdictWord,
+    /// The rule that decides, if one does.
+    #[schema(value_type = Option<String>)]
+    decided_by: Option<&'static str>,
     rules: Vec<RuleView>,
 }
 
@@ -258,6 +273,9 @@ pub struct RuleView {
     channel: Option<Channel>,
     verdict: VerdictWord,
     reason: Option<Reason>,
+    /// What the reason means, and what can be done about it.
+    #[schema(value_type = Option<String>)]
+    advice: Option<&'static str>,
     until: Option<Timestamp>,
 }
 
@@ -268,11 +286,15 @@ impl RuleView {
             Verdict::Defer(until) => (VerdictWord::Defer, None, Some(until)),
             Verdict::Skip(reason) => (VerdictWord::Skip, Some(reason), None),
         };
-        Self { rule: finding.rule, channel: finding.channel, verdict, reason, until }
+        Self { rule: finding.rule, channel: finding.channel, verdict, reason, advice: reason.map(Reason::advice), until }
     }
 }
 
 impl Explanation {
+    fn reason(&self) -> Option<Reason> {
+        self.rules.iter().filter(|rule| rule.verdict == self.verdict).find_map(|rule| rule.reason)
+    }
+
     /// The worst of the general rules, or else the best that any channel comes to.
     fn of(findings: Vec<Finding>) -> Self {
         let rules: Vec<RuleView> = findings.into_iter().map(RuleView::of).collect();
@@ -280,7 +302,9 @@ impl Explanation {
         let general = worst(None).unwrap_or(VerdictWord::Send);
         let channels = rules.iter().filter_map(|rule| rule.channel);
         let best = channels.filter_map(|channel| worst(Some(channel))).min();
-        Self { verdict: general.max(best.unwrap_or(VerdictWord::Send)), rules }
+        let verdict = general.max(best.unwrap_or(VerdictWord::Send));
+        let decides = |rule: &&RuleView| verdict != VerdictWord::Send && rule.verdict == verdict;
+        Self { verdict, decided_by: rules.iter().find(decides).map(|rule| rule.rule), rules }
     }
 }
 
@@ -311,6 +335,7 @@ pub async fn explain(
         return Err(Problem::field("at", "too_far", "at most two years from now"));
     }
     let channels = asked.channel.map(ExplainChannel::channels).unwrap_or_default();
-    let findings = explain_message(&cx, &caller.tenant, &request, channels, at, now).await?;
+    let content = content(asked.content_sid, None);
+    let findings = explain_message(&cx, &caller.tenant, &request, channels, content, at, now).await?;
     Ok(Json(Explanation::of(findings)))
 }

@@ -128,7 +128,7 @@ impl From<SendError> for Problem {
         match error {
             SendError::Invalid(errors) => Self::fields(errors),
             SendError::KeyTaken => Self::conflict("key_taken", "this Idempotency-Key stands for another request; take a new one"),
-            SendError::TooLarge => Self::too_large("more than one request may carry; send it in parts, or as a campaign"),
+            SendError::TooLarge => Self::too_large("more than one request may carry: send it in parts"),
             SendError::Context(error) => error.into(),
         }
     }

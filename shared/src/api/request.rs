@@ -14,6 +14,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::problem::Problem;
 use crate::context::Context;
+use crate::domain::compose::FieldError;
 
 /// Lambda takes no more than 6 MB; half of it becomes rows of the table.
 const LARGEST: usize = 3 * 1024 * 1024;
@@ -67,11 +68,35 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut json = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
         let path = error.path().to_string();
-        let code = if error.inner().is_data() { "invalid" } else { "not_json" };
-        Problem::field(path.trim_start_matches('.'), code, error.into_inner())
+        told(path.trim_start_matches('.'), error.into_inner())
     })?;
     json.end().map_err(|error| Problem::field("", "not_json", error))?;
     Ok(value)
+}
+
+/// What cannot be read, as whoever wrote it knows it.
+fn told(path: &str, error: serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return Problem::field(path, "not_json", error);
+    }
+    Problem::fields(vec![unreadable(path, &error.to_string())])
+}
+
+/// The field, code and reason behind what serde says of `path`.
+pub fn unreadable(path: &str, said: &str) -> FieldError {
+    let below = |name: &str| if path.is_empty() || path == "?" { name.to_string() } else { format!("{path}.{name}") };
+    // Where it is in the text helps nobody who did not write the text by hand.
+    let reason = said.split(" at line ").next().unwrap_or(said);
+    if let Some(name) = reason.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        return FieldError::new(below(name), "required", "this field is required");
+    }
+    if ["sendAt", "until", "at"].iter().any(|name| path == *name || path.ends_with(&format!(".{name}"))) {
+        return FieldError::new(path, "invalid", "an instant with its offset: 2026-03-10T15:00:00Z or 2026-03-10T15:00:00-05:00");
+    }
+    if path == "repeat" && reason.contains("expected an object") {
+        return FieldError::new(path, "invalid", r#"when it recurs, as cron: {"cron": "0 9 * * *"} is each day at nine"#);
+    }
+    FieldError::new(path, "invalid", reason)
 }
 
 /// What is only read from an object, never from a list of its fields.

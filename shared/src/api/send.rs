@@ -339,7 +339,7 @@ pub async fn cancel(
     caller.require_staff()?;
     match cancel_message(&cx, &caller.tenant, &id, now).await? {
         Canceled::Done(canceled) => Ok(Json(TakenBack { canceled })),
-        Canceled::TooLate => Err(Problem::conflict("too_late", "it has gone, or is going")),
+        Canceled::TooLate => Err(Problem::conflict("too_late", "it has gone, is going, or was skipped: GET it to see")),
         Canceled::Unknown => Err(Problem::not_found("there is no such message")),
     }
 }

@@ -163,7 +163,11 @@ fn recipient(settings: &Settings, wish: &Wish, contact: Option<&Contact>, errors
         (None, None) => errors.push(FieldError::new("to", "required", "give a number (to) or a contactId")),
         (Some(to), None) => match PhoneNumber::parse(to, &settings.default_region, settings.strictness()) {
             Ok(number) => return Some(number),
-            Err(error) => errors.push(FieldError::new("to", "invalid_number", error)),
+            Err(error) => {
+                let given: String = to.chars().take(40).collect();
+                let hint = "a number from elsewhere begins with + and its country's code";
+                errors.push(FieldError::new("to", "invalid_number", format!("'{given}': {error}; {hint}")));
+            }
         },
         (None, Some(_)) if contact.is_none() => {
             errors.push(FieldError::new("contactId", "unknown_contact", "there is no such contact"));
@@ -183,6 +187,18 @@ fn channels(wish: &Wish, contact: Option<&Contact>, errors: &mut Vec<FieldError>
         return vec![Channel::Voice];
     }
     let mut channels = wish.channels.clone();
+    // As Twilio writes an address of WhatsApp.
+    if wish
+        .to
+        .as_deref()
+        .is_some_and(|to| to.trim_start().get(..9).is_some_and(|prefix| prefix.eq_ignore_ascii_case("whatsapp:")))
+    {
+        if channels.is_empty() {
+            channels.push(Channel::Whatsapp);
+        } else if channels != [Channel::Whatsapp] {
+            errors.push(FieldError::new("to", "exclusive", "an address of WhatsApp, and another channel"));
+        }
+    }
     if channels.is_empty() && wish.content.is_some() {
         channels.push(Channel::Whatsapp);
     }

@@ -167,6 +167,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// For people: what it means, and what can be done about it.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::TenantDisabled => "messages are switched off for the whole tenant: settings, enabled",
+            Self::TypeDisabled => "messages of this type are switched off: settings, types",
+            Self::OptedOut => "they do not want it: they can text START, or be opted in by you with their consent",
+            Self::InvalidNumber => "the contact's number cannot be reached: mend it",
+            Self::NoChannel => "there is no sender, or no number, for a channel that it may go over",
+            Self::TooLate => "it would have come when it was of no use any more",
+            Self::Superseded => "a reminder nearer to the lesson or due date went instead",
+            Self::MissingVariable => "its template asks for what is not known: see the story, step 'missing'",
+            Self::FrequencyCap => "they had as many messages in 24 hours as the tenant allows: settings, frequencyCap",
+            Self::Budget => "the month's limit does not cover it: raise it, or wait for the next month",
+            Self::Moved => "its lesson was moved; another reminder took its place",
+            Self::LessonCancelled => "its lesson was cancelled",
+            Self::Paid => "its payment was settled",
+            Self::NotAttending => "they do not attend any more",
+            Self::NotProcessed => "Twilio did not take it, time after time: see the code, and Twilio's status page",
+            Self::OnRequest => "somebody took it back",
+            Self::ContactGone => "the contact was removed",
+            Self::OutsideWindow => {
+                "WhatsApp takes free text for 24 hours after they wrote: use an approved template (contentSid), or SMS"
+            }
+            Self::DoNotCall => "their number is on the tenant's list of numbers that are never called",
+        }
+    }
+
     pub fn word(self) -> &'static str {
         match self {
             Self::TenantDisabled => "tenant_disabled",

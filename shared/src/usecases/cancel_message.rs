@@ -82,14 +82,22 @@ async fn cancel_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp)
         let Some(now_is) = batches::get(table, tenant, id).await? else { return Ok(Canceled::Unknown) };
         batch = now_is;
     }
-    let (batch_busy, all) = (batch.busy.clone(), rows.len() as i64);
+    let was_canceled = batch.stage == Stage::Canceled;
+    // What was taken back before gave its time back then.
+    let (batch_busy, all) = (if was_canceled { Default::default() } else { batch.busy.clone() }, rows.len() as i64);
     match batch.stage {
-        Stage::Held | Stage::Canceled => return Ok(Canceled::Done(rows.len() as u32)),
+        Stage::Held => return Ok(Canceled::Done(rows.len() as u32)),
+        // Again: what a crash left of it is taken back too.
+        Stage::Canceled => {}
         // Opened to its end, so that nobody makes messages of it after they were taken back.
         Stage::Opening => {
             open_batch(cx, tenant, batch, now).await?;
         }
         Stage::Open => {}
+    }
+    if let Some(mut open) = batches::get(table, tenant, id).await?.filter(|batch| batch.stage == Stage::Open) {
+        open.stage = Stage::Canceled;
+        batches::update(table, tenant, &mut open).await?;
     }
     let mut taken_back = 0;
     for rows in rows.chunks(AT_ONCE) {
@@ -101,7 +109,7 @@ async fn cancel_batch(cx: &Context, tenant: &TenantId, id: &str, now: Timestamp)
         let back = SignedDuration::from_millis(millis * i64::from(taken_back) / all.max(1));
         pace::give_back(table, tenant, &pace::of_lists(&sender), back, now).await?;
     }
-    Ok(if taken_back > 0 { Canceled::Done(taken_back) } else { Canceled::TooLate })
+    Ok(if taken_back > 0 || was_canceled { Canceled::Done(taken_back) } else { Canceled::TooLate })
 }
 
 async fn cancel_recurring(cx: &Context, tenant: &TenantId, id: &str) -> Result<Canceled, ContextError> {

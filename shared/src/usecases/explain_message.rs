@@ -7,13 +7,13 @@ use super::send_message::{Request, SendError, composed, fingerprint};
 use crate::context::Context;
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
-use crate::domain::message::{Message, MessageId, Reason};
+use crate::domain::message::{Content, Message, MessageId, Reason};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Finding, Question, Verdict};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::{accepted, consents, meter, sessions};
 
-/// Every rule's verdict at `at` over `channels`, or those that contact and tenant choose, as things stand
+/// Every rule's verdict at `at` on a message that goes as `content`, over `channels`, or those that contact and tenant choose, as things stand
 /// now. Writes nothing.
 ///
 /// # Errors
@@ -23,6 +23,7 @@ pub async fn explain_message(
     tenant: &TenantId,
     request: &Request,
     channels: Vec<Channel>,
+    content: Option<Content>,
     at: Timestamp,
     now: Timestamp,
 ) -> Result<Vec<Finding>, SendError> {
@@ -33,6 +34,7 @@ pub async fn explain_message(
     let (mut message, contact) = composed.map_err(SendError::Invalid)?;
     if let Some(direct) = &mut message.direct {
         direct.channels = channels;
+        direct.content = content.or(direct.content.take());
     }
     let table = cx.table().await?;
     let numbers: Vec<&PhoneNumber> = Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel)).collect();

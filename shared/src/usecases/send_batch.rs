@@ -17,6 +17,7 @@ use crate::domain::compose::{FieldError, Known, MOST_ERRORS, Wish, billed_units,
 use crate::domain::contact::Contact;
 use crate::domain::message::{Message, MessageId, derived};
 use crate::domain::money::Micros;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Question};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::batches::{self, Batch, Created, Stage};
@@ -26,7 +27,8 @@ use crate::telemetry::Chain;
 /// Many wishes, and who has them.
 #[derive(Clone, Debug)]
 pub struct BatchRequest {
-    pub wishes: Vec<Wish>,
+    /// A row that could not be read is what is wrong with it.
+    pub wishes: Vec<Result<Wish, FieldError>>,
     /// What tells this request from another; of what the caller sent, for groups change.
     pub fingerprint: String,
     pub name: Option<String>,
@@ -95,7 +97,7 @@ pub async fn send_batch(
     confirm_cost(&settings, request, &rows)?;
     let busy = pace(&settings, &mut rows);
     // At a chosen instant the list is paced by itself; the sender's clock knows only what goes from now on.
-    let is_from_now = request.wishes.iter().all(|wish| wish.send_at.is_none());
+    let is_from_now = request.wishes.iter().flatten().all(|wish| wish.send_at.is_none());
     let busy = if is_from_now { busy } else { BTreeMap::new() };
     let mut batch = Batch {
         id,
@@ -151,31 +153,43 @@ async fn compose_rows(
     now: Timestamp,
 ) -> Result<(Vec<Row>, Vec<FieldError>), SendError> {
     let table = cx.table().await?;
-    let ids: Vec<&str> = request.wishes.iter().filter_map(|wish| wish.contact_id.as_deref()).collect();
+    let ids: Vec<&str> = request.wishes.iter().flatten().filter_map(|wish| wish.contact_id.as_deref()).collect();
     let contacts = contacts::get_many(table, tenant, &ids).await?;
-    let names: BTreeSet<&str> = request.wishes.iter().filter_map(|wish| wish.template.as_deref()).collect();
+    let names: BTreeSet<&str> = request.wishes.iter().flatten().filter_map(|wish| wish.template.as_deref()).collect();
     let templates = templates::get_many(table, tenant, &names.into_iter().collect::<Vec<_>>()).await?;
     let mut rows = Vec::new();
     let mut refused = Vec::new();
-    let mut seen = HashMap::new();
+    let mut seen: HashMap<_, Vec<(Option<String>, u32)>> = HashMap::new();
     for (at, wish) in request.wishes.iter().enumerate() {
         let at = at as u32;
+        let wish = match wish {
+            Ok(wish) => wish,
+            Err(error) => {
+                refused.push(FieldError { row: Some(at), ..error.clone() });
+                continue;
+            }
+        };
         let known = Known {
             contact: wish.contact_id.as_ref().and_then(|id| contacts.get(id)),
             template: wish.template.as_ref().and_then(|name| templates.get(&template_key(name))),
         };
         match compose(settings, wish, known, row_id(tenant, batch, at), batch, now) {
             Ok(message) => {
-                // The same text to the same number is a slip of whoever pasted the list.
-                let same = (message.to.clone(), message.contact.clone(), message.body.clone(), wish.media_urls.clone());
-                match seen.insert(same, at) {
-                    Some(first) => {
-                        let reason = format!("the same as row {first}, which goes");
-                        refused.push(FieldError { row: Some(at), ..FieldError::new("to", "duplicate", reason) });
-                        continue;
-                    }
-                    None => rows.push(row(settings, signed(message, request.sent_by.as_deref()), known.contact)),
+                let (row, number) = row(settings, signed(message, request.sent_by.as_deref()), known.contact);
+                // The same text to the same number is a slip of whoever pasted the list; two contacts
+                // who share a number are two.
+                let same = (number, row.message.body.clone(), wish.media_urls.clone());
+                let before = seen.entry(same).or_insert_with(Vec::new);
+                let twin = before
+                    .iter()
+                    .find(|(contact, _)| wish.contact_id.is_none() || contact.is_none() || *contact == wish.contact_id);
+                if let Some((_, first)) = twin {
+                    let reason = format!("the same as row {first}, which goes");
+                    refused.push(FieldError { row: Some(at), ..FieldError::new("to", "duplicate", reason) });
+                    continue;
                 }
+                before.push((wish.contact_id.clone(), at));
+                rows.push(row);
             }
             Err(errors) => {
                 let errors = errors.into_iter().take(MOST_ERRORS);
@@ -186,7 +200,8 @@ async fn compose_rows(
     Ok((rows, refused))
 }
 
-fn row(settings: &Settings, message: Message, contact: Option<&Contact>) -> Row {
+/// A row, and the number that it goes to.
+fn row(settings: &Settings, message: Message, contact: Option<&Contact>) -> (Row, Option<PhoneNumber>) {
     let unknown = message.to.clone().map(Contact::unknown);
     let contact = contact.or(unknown.as_ref());
     let reached = contact.and_then(|contact| {
@@ -195,8 +210,9 @@ fn row(settings: &Settings, message: Message, contact: Option<&Contact>) -> Row 
     });
     let channel = reached.as_ref().map_or(Channel::Sms, |(channel, _)| *channel);
     let units = billed_units(channel, message.body.as_deref().unwrap_or_default(), message.direct.as_deref());
-    let price = reached.map_or(Micros::default(), |(channel, number)| settings.price(channel, &number));
-    Row { message, channel, units, cost: Micros(price.0 * i64::from(units)) }
+    let number = reached.map(|(_, number)| number);
+    let price = number.as_ref().map_or(Micros::default(), |number| settings.price(channel, number));
+    (Row { message, channel, units, cost: Micros(price.0 * i64::from(units)) }, number)
 }
 
 /// Puts the rows of each sender one after another, from now or their instant, and says how long each is busy.

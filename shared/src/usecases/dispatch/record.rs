@@ -158,6 +158,10 @@ fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Mic
 fn accept(mut message: Message, sid: String, status: Status, segments: Option<u32>, cost: Micros, now: Timestamp) -> Change {
     let reserved = message.cost.unwrap_or_default();
     message.timeline.push(Step::with(now, "accepted", format_args!("{status} {sid}")));
+    // A code of an attempt that came to nothing; what a callback said of this one stays.
+    if message.status <= Status::Sending {
+        message.error_code = None;
+    }
     message.status = status.max(message.status);
     message.lease_until = None;
     message.sid.get_or_insert(sid);

@@ -27,6 +27,8 @@ use crate::usecases::watch_budget;
 
 /// Messages of one wave: as many as usually get their turn while their lease holds.
 const WAVE: usize = 320;
+/// Opt-outs are believed so long within a run.
+const OPT_OUTS_HOLD: Duration = Duration::from_secs(1);
 /// A run ends after so long, and the next goes on: `now` must not grow old.
 const LONGEST_RUN: Duration = Duration::from_secs(120);
 /// So many decisions against are written at once.
@@ -56,7 +58,8 @@ pub async fn send(
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
-    let mut is_first = true;
+    // They were read for the decisions just before.
+    let mut looked_at = Instant::now();
     while !waiting.is_empty() && started.elapsed() < LONGEST_RUN {
         if one_by_one {
             used = meter::used(table, tenant, &month).await?;
@@ -68,9 +71,10 @@ pub async fn send(
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
         // An opt-out that came while the waves before went stops what is left.
-        if !std::mem::take(&mut is_first) {
+        if looked_at.elapsed() > OPT_OUTS_HOLD {
             let numbers: Vec<&PhoneNumber> = wave.iter().map(|draft| &draft.number).collect();
             world.stopped.extend(consents::stopped(table, tenant, &numbers).await?);
+            looked_at = Instant::now();
         }
         let limit = if let [draft] = wave.as_slice() { settings.limit(draft.message.category()) } else { limit };
 
