@@ -1,11 +1,12 @@
-//! `kill -9` in the middle of a run over a file-backed table: nothing lost, nothing twice.
+//! `kill -9` over a file-backed table, in the middle of a run or of serving: nothing lost, nothing twice.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::machine::{program, root};
 
@@ -82,4 +83,72 @@ fn a_killed_run_goes_on_and_ends_as_an_undisturbed_one() {
     let undisturbed = folder.path().join("undisturbed.jsonl");
     assert!(simulation(&sample, &folder.path().join("other"), &undisturbed).status().unwrap().success());
     assert_eq!(outcomes(&json), outcomes(&undisturbed));
+}
+
+/// A server over `state`, with its API's address and a token.
+struct Server {
+    process: Child,
+    api: String,
+    token: String,
+}
+
+fn serve(state: &Path) -> Server {
+    let mut command = Command::new(program("carillon"));
+    let mut process = command.arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said = |name: &str| {
+        let line = lines.by_ref().find(|line| line.starts_with(name)).expect("the server says where it is");
+        line.trim_start_matches(name).trim().to_string()
+    };
+    let (api, token) = (said("API "), said("token "));
+    // Somebody must read on, or the server waits for room in the pipe.
+    std::thread::spawn(move || lines.for_each(drop));
+    Server { process, api, token }
+}
+
+/// How often each of the numbers of this test was sent to.
+fn sent(state: &Path) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for line in std::fs::read_to_string(state.join("twilio.jsonl")).unwrap_or_default().lines() {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        if let Some(to) = line["message"]["to"].as_str().filter(|to| to.starts_with("+1212555")) {
+            *counts.entry(to.to_string()).or_default() += 1;
+        }
+    }
+    counts
+}
+
+#[tokio::test]
+async fn an_accepted_list_is_finished_though_the_server_is_killed_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let mut server = serve(&state);
+    let at = shared::clock::now() + jiff::SignedDuration::from_secs(5);
+    let numbers: Vec<String> = (0..8).map(|at| format!("+1212555{at:04}")).collect();
+    let body =
+        json!({ "recipients": numbers, "body": "The hall is closed.", "sendAt": at.to_string(), "category": "authentication" });
+    let answer = shared::http_client::new()
+        .post(format!("{}/v1/tenants/sample/messages/bulk", server.api))
+        .bearer_auth(&server.token)
+        .header("idempotency-key", "k")
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
+    server.process.kill().unwrap(); // SIGKILL
+    server.process.wait().unwrap();
+
+    assert_eq!(answer.status().as_u16(), 202);
+    assert_eq!(sent(&state).len(), 0);
+    let mut server = serve(&state);
+    let patience = Instant::now() + Duration::from_secs(60);
+    while sent(&state).len() < numbers.len() && Instant::now() < patience {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    server.process.kill().unwrap();
+    server.process.wait().unwrap();
+
+    let sent = sent(&state);
+    assert_eq!(sent.keys().cloned().collect::<Vec<_>>(), numbers);
+    assert!(sent.values().all(|times| *times == 1), "{sent:?}");
 }
