@@ -150,7 +150,8 @@ pub struct WarningView {
 }
 
 impl PreviewView {
-    fn of(preview: Preview, explanation: Explanation) -> Self {
+    fn of(preview: Preview) -> Self {
+        let explanation = Explanation::of(preview.findings);
         let spam = preview.spam_triggers.join(", ");
         let warning = |warning: Warning| {
             let text = match warning {
@@ -198,9 +199,7 @@ pub async fn preview(
 ) -> Result<Json<PreviewView>, Problem> {
     let request = Request { wish: asked.into_wish(), key: String::new(), sent_by: None };
     let preview = preview_message(&cx, &caller.tenant, &request, now).await?;
-    let (channels, content) = (preview.asked_channels.clone(), preview.content.clone());
-    let findings = explain_message(&cx, &caller.tenant, &request, channels, content, now, now).await?;
-    Ok(Json(PreviewView::of(preview, Explanation::of(findings))))
+    Ok(Json(PreviewView::of(preview)))
 }
 
 /// Whom, how and when a message would go to.

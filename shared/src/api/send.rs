@@ -14,12 +14,12 @@ use super::access::Caller;
 use super::arrival::Arrival;
 use super::problem::{Problem, Refusals};
 use super::request::{IdempotencyKey, Input, Object};
-use super::wishes::{CallFields, ChannelChoice, Repeat, Urls, Value, content, links, texts};
+use super::wishes::{ChannelChoice, Repeat, Urls, Value, content, links, texts};
 use crate::context::Context;
-use crate::domain::channel::Channel;
+use crate::domain::channel::ChannelPreference;
 use crate::domain::compose::Wish;
 use crate::domain::contact::Category;
-use crate::domain::message::{Message, Reason};
+use crate::domain::message::{Call, Message, Reason};
 use crate::domain::reminder::Kind;
 use crate::store::recurring::Recurring;
 use crate::usecases::cancel_message::{Canceled, cancel_message};
@@ -106,25 +106,26 @@ pub struct CallRequest {
 
 impl CallRequest {
     pub fn into_wish(self) -> Wish {
-        let call = CallFields {
-            say: self.say,
+        let call = Call {
             twiml_url: self.twiml_url,
             voice: self.voice,
             language: self.language,
             detect_machine: self.detect_machine.unwrap_or_default(),
             max_minutes: self.max_minutes.unwrap_or_default(),
         };
-        call.into_wish(Wish {
+        Wish {
             to: self.to,
             contact_id: self.contact_id,
+            body: self.say,
             template: self.template,
             variables: texts(self.variables),
+            call: Some(call),
             send_at: self.send_at,
             category: self.category,
             reference: self.reference,
             links: links([("customerId", self.customer_id), ("orderId", self.order_id), ("reservationId", self.reservation_id)]),
             ..Wish::default()
-        })
+        }
     }
 }
 
@@ -167,28 +168,9 @@ impl NotificationType {
 pub struct TestRequest {
     pub to: String,
     /// `sms` when absent.
-    pub channel: Option<TestChannel>,
+    pub channel: Option<ChannelPreference>,
     /// A text of ours when absent.
     pub body: Option<String>,
-}
-
-/// The channels of a test.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum TestChannel {
-    Sms,
-    Whatsapp,
-    Both,
-}
-
-impl TestChannel {
-    fn channels(self) -> Vec<Channel> {
-        match self {
-            Self::Sms => vec![Channel::Sms],
-            Self::Whatsapp => vec![Channel::Whatsapp],
-            Self::Both => Channel::BY_CHOICE.to_vec(),
-        }
-    }
 }
 
 /// What was accepted: the same answer however often the same is asked under the same key.
@@ -309,7 +291,7 @@ pub async fn test(
 ) -> Result<Accepted, Problem> {
     let wish = Wish {
         to: Some(asked.to),
-        channels: asked.channel.unwrap_or(TestChannel::Sms).channels(),
+        channels: asked.channel.unwrap_or(ChannelPreference::Sms).channels().to_vec(),
         body: asked.body,
         kind: Some(Kind::Test),
         ..Wish::default()

@@ -8,9 +8,8 @@ use utoipa::ToSchema;
 
 use super::problem::Problem;
 use crate::domain::channel::Channel;
-use crate::domain::compose::Wish;
 use crate::domain::local_time::Zone;
-use crate::domain::message::{Call, Content};
+use crate::domain::message::Content;
 use crate::domain::recurrence::Recurrence;
 use crate::domain::tenant::Settings;
 
@@ -74,26 +73,6 @@ impl Urls {
             Self::One(url) => vec![url],
             Self::Several(urls) => urls,
         }
-    }
-}
-
-/// A call's words, or where TwiML is.
-#[derive(Clone, Debug, Default)]
-pub struct CallFields {
-    pub say: Option<String>,
-    pub twiml_url: Option<String>,
-    pub voice: Option<String>,
-    pub language: Option<String>,
-    pub detect_machine: bool,
-    pub max_minutes: u32,
-}
-
-impl CallFields {
-    /// As a call of a wish, with what is said as its body.
-    pub fn into_wish(self, wish: Wish) -> Wish {
-        let Self { say, twiml_url, voice, language, detect_machine, max_minutes } = self;
-        let call = Call { twiml_url, voice, language, detect_machine, max_minutes };
-        Wish { body: say.or(wish.body), call: Some(call), ..wish }
     }
 }
 

@@ -37,7 +37,7 @@ impl fmt::Display for Channel {
 }
 
 /// A contact's own choice (S0-52).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ChannelPreference {
     Sms,

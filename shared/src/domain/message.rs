@@ -267,10 +267,10 @@ impl Message {
 
     /// Free text over WhatsApp, which only goes to somebody who wrote within a day (D14). A type's own
     /// text stands for its approved template, whether the tenant named that or not.
-    pub fn needs_window(&self) -> bool {
+    pub fn needs_window(&self, channel: Channel) -> bool {
         let is_written = matches!(self.kind, Kind::Message | Kind::Test);
         let is_free = self.direct.as_ref().is_some_and(|direct| direct.content.is_none());
-        is_written && is_free && self.channel == Some(Channel::Whatsapp)
+        is_written && is_free && channel == Channel::Whatsapp
     }
 
     /// Until when it was put off in the moment in which it was asked for.

@@ -10,7 +10,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::{SignedDuration, Timestamp};
 
 use super::keys;
-use super::table::{StoreError, Table, number, string};
+use super::table::{Item, StoreError, Table, number, string};
 use super::transaction::Write;
 use crate::domain::message::MessageId;
 use crate::domain::phone::PhoneNumber;
@@ -47,9 +47,7 @@ pub async fn counts(
     let mut counts = HashMap::new();
     for item in table.get_many(wanted).await? {
         let Some(owner) = owners.get(string(&item, keys::PK)) else { continue };
-        let entries = item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice);
-        let counted = entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count();
-        *counts.entry((*owner).to_string()).or_default() += counted as u32;
+        *counts.entry((*owner).to_string()).or_default() += lately(entries(&item), since);
     }
     Ok(counts)
 }
@@ -69,11 +67,9 @@ pub async fn count_of(table: &Table, tenant: &TenantId, person: &str, now: Times
     let days = vec![keys::accepted(tenant, person, keys::day(since)), today.clone()];
     let mut count = Count { of_window: 0, of_day: 0 };
     for item in table.get_many(days).await? {
-        let entries = item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice);
-        let counted = entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count();
-        count.of_window += counted as u32;
+        count.of_window += lately(entries(&item), since);
         if string(&item, keys::SK) == today.sk {
-            count.of_day = entries.len();
+            count.of_day = entries(&item).len();
         }
     }
     Ok(count)
@@ -107,6 +103,15 @@ pub fn count(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, at
 /// Takes a message back that Twilio refused or did not process.
 pub fn uncount(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, at: Timestamp) -> Result<Write, StoreError> {
     Write::update(table, &keys::accepted(tenant, contact, keys::day(at)), "DELETE entries :entry", None, entry(id, at))
+}
+
+/// What was counted on a day.
+fn entries(item: &Item) -> &[String] {
+    item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice)
+}
+
+fn lately(entries: &[String], since: Timestamp) -> u32 {
+    entries.iter().filter(|entry| keys::head_instant(entry).is_some_and(|at| at > since)).count() as u32
 }
 
 fn entry(id: &MessageId, at: Timestamp) -> HashMap<String, AttributeValue> {

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
 
-use super::keys;
-use super::table::{StoreError, Table, string};
+use super::table::{StoreError, Table};
 use super::transaction::{Write, write_if};
+use super::{keys, numbers};
 use crate::domain::consent::Keyword;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
@@ -76,14 +76,7 @@ pub fn must_not_be_stopped(table: &Table, tenant: &TenantId, number: &PhoneNumbe
 
 /// Those of `numbers` that have opted out.
 pub async fn stopped(table: &Table, tenant: &TenantId, numbers: &[&PhoneNumber]) -> Result<HashSet<PhoneNumber>, StoreError> {
-    let mut by_place = HashMap::new();
-    let mut wanted = Vec::new();
-    for number in numbers {
-        let key = keys::consent(tenant, &table.keyring().number_hash(number));
-        by_place.insert(key.pk.clone(), *number);
-        wanted.push(key);
-    }
-    let items = table.get_many(wanted).await?;
-    let stopped = items.iter().filter(|item| item.get("stopped") == Some(&AttributeValue::Bool(true)));
-    Ok(stopped.filter_map(|item| by_place.get(string(item, keys::PK)).map(|number| (*number).clone())).collect())
+    let consents = numbers::beside(table, tenant, numbers, keys::consent).await?;
+    let stopped = consents.into_iter().filter(|(_, item)| item.get("stopped") == Some(&AttributeValue::Bool(true)));
+    Ok(stopped.map(|(number, _)| number).collect())
 }

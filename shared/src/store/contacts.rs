@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::keys;
 use super::table::{StoreError, Table, string};
+use super::{keys, numbers};
 use crate::domain::channel::Channel;
 use crate::domain::contact::{Contact, Wishes};
 use crate::domain::phone::PhoneNumber;
@@ -78,20 +78,8 @@ pub async fn at_numbers(
     tenant: &TenantId,
     numbers: &[&PhoneNumber],
 ) -> Result<HashMap<PhoneNumber, BTreeMap<String, Wishes>>, StoreError> {
-    let mut by_place = HashMap::new();
-    let mut wanted = Vec::new();
-    for number in numbers {
-        let key = keys::number_contacts(tenant, &table.keyring().number_hash(number));
-        by_place.insert(key.pk.clone(), *number);
-        wanted.push(key);
-    }
-    let mut found = HashMap::new();
-    for item in table.get_many(wanted).await? {
-        if let Some(number) = by_place.get(string(&item, keys::PK)) {
-            found.insert((*number).clone(), table.value::<AtNumber>(item, &[])?.contacts);
-        }
-    }
-    Ok(found)
+    let known = numbers::beside(table, tenant, numbers, keys::number_contacts).await?;
+    known.into_iter().map(|(number, item)| Ok((number, table.value::<AtNumber>(item, &[])?.contacts))).collect()
 }
 
 /// Those of `ids` that exist, by id.

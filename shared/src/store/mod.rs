@@ -12,6 +12,7 @@ pub mod keys;
 pub mod lessons;
 pub mod messages;
 pub mod meter;
+mod numbers;
 pub mod pace;
 pub mod payments;
 pub mod recurring;

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::keys;
-use super::table::{StoreError, Table, number, string};
+use super::table::{Item, StoreError, Table, number};
 use super::transaction::{Write, write_if};
+use super::{keys, numbers};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 
@@ -33,17 +33,10 @@ pub async fn open_at(
     numbers: &[&PhoneNumber],
     now: Timestamp,
 ) -> Result<HashSet<PhoneNumber>, StoreError> {
-    let mut by_place = HashMap::new();
-    let mut wanted = Vec::new();
-    for number in numbers {
-        let key = keys::session(tenant, &table.keyring().number_hash(number));
-        by_place.insert(key.pk.clone(), *number);
-        wanted.push(key);
-    }
-    let items = table.get_many(wanted).await?;
-    let until = |item: &super::table::Item| item.get("open_until").and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
-    let open = items.iter().filter(|item| until(item).is_some_and(|until| until > now.as_millisecond()));
-    Ok(open.filter_map(|item| by_place.get(string(item, keys::PK)).map(|number| (*number).clone())).collect())
+    let sessions = numbers::beside(table, tenant, numbers, keys::session).await?;
+    let until = |item: &Item| item.get("open_until").and_then(|value| value.as_n().ok()?.parse::<i64>().ok());
+    let open = sessions.into_iter().filter(|(_, item)| until(item).is_some_and(|until| until > now.as_millisecond()));
+    Ok(open.map(|(number, _)| number).collect())
 }
 
 /// Lets a message go only while the window of `to` is open.

@@ -2,16 +2,17 @@
 
 use jiff::Timestamp;
 
+use super::explain_message::verdicts;
 use super::send_message::{Request, SendError, composed, fingerprint};
 use crate::context::Context;
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
 use crate::domain::contact::{Category, Contact};
 use crate::domain::lint::{self, Forcing, Text, Warning};
-use crate::domain::message::{Content, Message, MessageId};
+use crate::domain::message::{Message, MessageId};
 use crate::domain::money::{Currency, Micros};
 use crate::domain::phone::PhoneNumber;
-use crate::domain::policy::{self, Question};
+use crate::domain::policy::{self, Finding, Question};
 use crate::domain::segments::{Encoding, encoding, segments};
 use crate::domain::tenant::{Settings, TenantId};
 
@@ -25,9 +26,8 @@ pub struct Preview {
     /// The body with look-alikes for what forces UCS-2, and its segments.
     pub replaced: Option<(String, u32)>,
     pub channels: Vec<OnChannel>,
-    /// The channels that it is bound to, and the template of Twilio's that it goes as.
-    pub asked_channels: Vec<Channel>,
-    pub content: Option<Content>,
+    /// What each rule says of it now.
+    pub findings: Vec<Finding>,
     pub cost: Micros,
     pub currency: Currency,
     pub warnings: Vec<Warning>,
@@ -69,10 +69,8 @@ pub async fn preview_message(cx: &Context, tenant: &TenantId, request: &Request,
     if channels.iter().any(|on| !on.is_valid) {
         warnings.push(Warning::NumberNotValid);
     }
-    let direct = message.direct.as_deref();
     Ok(Preview {
-        asked_channels: direct.map(|direct| direct.channels.clone()).unwrap_or_default(),
-        content: direct.and_then(|direct| direct.content.clone()),
+        findings: verdicts(cx, tenant, &settings, &message, &contact, now, now).await?,
         encoding: encoding(&body),
         segments: segments(&body),
         forcing: if is_spoken { Vec::new() } else { lint::forcing_ucs2(&body) },

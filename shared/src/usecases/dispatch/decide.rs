@@ -19,6 +19,7 @@ use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Decision, Question, Verdict};
 use crate::domain::reminder::{Kind, Offset};
+use crate::domain::template::MissingVariable;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
 use crate::store::messages::{self, Change, Written};
@@ -104,7 +105,7 @@ impl Records {
         }
     }
 
-    /// What a message rests on, or why it rests on nothing any more (lessons B11).
+    /// What a message rests on, or why it rests on nothing any more.
     fn basis(&self, message: &Message) -> Result<Basis<'_>, Reason> {
         let contact = message.contact.as_ref().map(|id| self.contacts.get(id));
         if message.facts == Facts::Direct {
@@ -119,19 +120,21 @@ impl Records {
         }
         let contact = contact.flatten().ok_or(Reason::NotAttending)?;
         let topic = self.topic(message).ok_or_else(|| gone(message.kind))?;
-        if message.facts == Facts::Reminder {
-            let outdated = match topic {
-                Topic::Lesson(lesson) => save_lessons::outdated(message, lesson, |id| {
-                    lesson.students.contacts.iter().any(|known| known == id)
-                        || lesson.students.groups.iter().any(|group| contact.groups.contains(group))
-                }),
-                Topic::Payment(payment) => save_payments::outdated(message, payment),
-            };
-            if let Some(reason) = outdated {
-                return Err(reason);
-            }
-        }
         Ok(Basis { contact: Cow::Borrowed(contact), topic: Some(topic) })
+    }
+}
+
+/// Why a reminder no longer holds: the net under what a change cancels at once (lessons B11).
+fn outdated(message: &Message, basis: &Basis<'_>) -> Option<Reason> {
+    if message.facts != Facts::Reminder {
+        return None;
+    }
+    match basis.topic? {
+        Topic::Lesson(lesson) => save_lessons::outdated(message, lesson, |id| {
+            lesson.students.contacts.iter().any(|known| known == id)
+                || lesson.students.groups.iter().any(|group| basis.contact.groups.contains(group))
+        }),
+        Topic::Payment(payment) => save_payments::outdated(message, payment),
     }
 }
 
@@ -162,7 +165,11 @@ pub async fn decide(
     let table = cx.table().await?;
     due.sort_by(|a, b| a.order().cmp(&b.order()));
     let records = Records::load(cx, tenant, &due).await?;
-    let bases: Vec<Result<Basis<'_>, Reason>> = due.iter().map(|message| records.basis(message)).collect();
+    let holds = |message: &Message| {
+        let basis = records.basis(message)?;
+        outdated(message, &basis).map_or(Ok(basis), Err)
+    };
+    let bases: Vec<Result<Basis<'_>, Reason>> = due.iter().map(holds).collect();
     let known = || bases.iter().flatten();
     let numbers: Vec<&PhoneNumber> =
         known().flat_map(|basis| Channel::BY_CHOICE.map(|channel| basis.contact.number(channel))).flatten().collect();
@@ -203,8 +210,7 @@ pub async fn decide(
             Decision::Skip(reason) => changes.push((Change::of(skipped(message, None, reason, now)), Vec::new())),
             Decision::Channels(mut channels) => {
                 for (channel, number, verdict) in &mut channels {
-                    let row = Message { channel: Some(*channel), ..message.clone() };
-                    if *verdict == Verdict::Send && row.needs_window() && !in_session.contains(number) {
+                    if *verdict == Verdict::Send && message.needs_window(*channel) && !in_session.contains(number) {
                         *verdict = Verdict::Skip(Reason::OutsideWindow);
                     }
                 }
@@ -218,28 +224,12 @@ pub async fn decide(
     let mut drafts = Vec::with_capacity(going.len());
     for (mut message, number) in going {
         let Ok(basis) = records.basis(&message) else { continue };
-        let body = match basis.topic {
-            _ if beaten.contains(&message.id) => {
-                drafts.push(Draft::against(table, message, number, Reason::Superseded));
-                continue;
-            }
-            Some(topic) => texts::render(settings, message.kind, &message.facts, topic, &basis.contact, now).map(Some),
-            None => Ok(message.body.clone()),
-        };
-        drafts.push(match body {
-            Ok(body) => {
-                if let (Some(topic), Some(Channel::Whatsapp)) = (basis.topic, message.channel) {
-                    match texts::content(settings, message.kind, &message.facts, topic, &basis.contact, now) {
-                        Ok(content) => message.direct = content.map(|content| Direct::only_content(message.kind, content)),
-                        Err(missing) => {
-                            message.timeline.push(Step::with(now, "missing", missing));
-                            drafts.push(Draft::against(table, message, number, Reason::MissingVariable));
-                            continue;
-                        }
-                    }
-                }
-                Draft::new(table, settings, message, number, body)
-            }
+        if beaten.contains(&message.id) {
+            drafts.push(Draft::against(table, message, number, Reason::Superseded));
+            continue;
+        }
+        drafts.push(match say(settings, &mut message, &basis, now) {
+            Ok(body) => Draft::new(table, settings, message, number, body),
             Err(missing) => {
                 message.timeline.push(Step::with(now, "missing", missing));
                 Draft::against(table, message, number, Reason::MissingVariable)
@@ -247,6 +237,16 @@ pub async fn decide(
         });
     }
     Ok((drafts, world))
+}
+
+/// What `message` says; a planned one over WhatsApp as the template that the tenant named for its type.
+fn say(settings: &Settings, message: &mut Message, basis: &Basis<'_>, now: Timestamp) -> Result<Option<String>, MissingVariable> {
+    let Some(topic) = basis.topic else { return Ok(message.body.clone()) };
+    if message.channel == Some(Channel::Whatsapp) {
+        let content = texts::content(settings, message.kind, &message.facts, topic, &basis.contact, now)?;
+        message.direct = content.map(|content| Direct::only_content(message.kind, content));
+    }
+    texts::render(settings, message.kind, &message.facts, topic, &basis.contact, now).map(Some)
 }
 
 /// `message`, decided against.

@@ -171,7 +171,7 @@ fn guards(
     now: Timestamp,
 ) -> Result<Vec<(Guard, Write)>, ContextError> {
     let mut guards = vec![(Guard::Consent, consents::must_not_be_stopped(table, tenant, &draft.number)?)];
-    if draft.message.needs_window() {
+    if draft.message.channel.is_some_and(|channel| draft.message.needs_window(channel)) {
         guards.push((Guard::Window, sessions::must_be_open(table, tenant, &draft.number, now)?));
     }
     let length = length_of(settings, draft);
