@@ -333,3 +333,39 @@ async fn the_code_of_an_attempt_that_came_to_nothing_is_gone_when_the_next_is_ta
     assert_eq!((message.status, message.error_code, message.attempt), (Status::Delivered, None, 2));
     assert!(message.timeline.iter().any(|step| step.step == "not_processed" && step.detail.as_deref() == Some("20429")));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_messaging_service_sends_for_the_tenant() {
+    let service = format!("MG{}", "a".repeat(32));
+    let host = quiet_machine(|settings| settings.senders.sms = Some(format!("MG{}", "a".repeat(32)))).await;
+
+    let (_, receipt) = post(&host, "staff", "/messages", None, &json!({ "to": ONE, "body": "Hello" })).await;
+    settle(&host, SignedDuration::from_mins(5)).await;
+
+    let entry = host.twilio.ledger().pop().unwrap();
+    assert_eq!(entry.messaging_service_sid, Some(service));
+    let (_, view) = get(&host, "viewer", &format!("/messages/{}", receipt["id"].as_str().unwrap())).await;
+    assert_eq!((view["status"].as_str(), view["cost"].as_str()), (Some("delivered"), Some("0.0079")));
+    let (_, call) = post(&host, "staff", "/calls", None, &json!({ "to": ONE, "say": "Hello" })).await;
+    assert_eq!(call["reason"], "no_channel", "a messaging service cannot call");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_holds_back_whatever_its_sender_sends_next() {
+    let host = quiet_machine(|_| {}).await;
+    host.twilio.set_faults(vec![Rule { fault: Fault::QueueFull, to: None, times: Some(1), every: None }]);
+
+    post(&host, "staff", "/messages", Some("a"), &json!({ "to": ONE, "body": "First" })).await;
+    let (_, next) = post(&host, "staff", "/messages", Some("b"), &json!({ "to": "+12125550002", "body": "Next" })).await;
+    let (_, list) =
+        post(&host, "staff", "/messages/bulk", Some("c"), &json!({ "recipients": "+12125550003", "body": "List" })).await;
+    settle(&host, SignedDuration::from_mins(9)).await;
+
+    assert!(host.twilio.ledger().is_empty(), "nobody is called while the queue drains");
+    assert!(next["dueAt"].as_str().unwrap() >= "2026-03-10T16:10:00Z", "{next}");
+    assert_eq!(list["accepted"], 1);
+    settle(&host, SignedDuration::from_hours(3)).await;
+    let mut bodies: Vec<String> = host.twilio.ledger().into_iter().map(|entry| entry.body).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["First", "List", "Next"]);
+}

@@ -223,3 +223,36 @@ fn release(
         person.filter(|_| counts).map(|person| accepted::uncount(table, tenant, &person, &message.id, now)).transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::domain::message::Facts;
+    use crate::domain::phone::{PhoneNumber, Strictness};
+    use crate::domain::reminder::Kind;
+
+    #[test]
+    fn twilios_count_of_segments_settles_ours() {
+        let settings: Settings = serde_json::from_str(
+            r#"{"name": "S", "timeZone": "UTC", "defaultRegion": "US", "budget": {"currency": "USD"}, "prices": {"sms": "0.01"}}"#,
+        )
+        .unwrap();
+        let tenant = TenantId::parse("t").unwrap();
+        let now = Timestamp::UNIX_EPOCH;
+        let id = MessageId::derive(&tenant, &["m"]);
+        let to = PhoneNumber::parse("+12125550001", &settings.default_region, Strictness::Possible).unwrap();
+        let ours = Message {
+            channel: Some(Channel::Sms),
+            to: Some(to),
+            segments: Some(1),
+            cost: Some(Micros(10_000)),
+            ..Message::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"))
+        };
+
+        assert_eq!(settled(&settings, &ours, Some(3)), Micros(30_000));
+        assert_eq!(settled(&settings, &ours, None), Micros(10_000));
+        let given_back = Message { cost: None, ..ours };
+        assert_eq!(settled(&settings, &given_back, None), Micros(10_000), "taken for lost, and sent after all");
+    }
+}
