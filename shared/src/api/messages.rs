@@ -251,7 +251,7 @@ async fn found(cx: &Context, tenant: &TenantId, id: &str) -> Result<Message, Pro
 
 fn with_story(message: Message) -> MessageView {
     let step = |Step { at, step, detail }: Step| StepView { at, step, detail };
-    let timeline = Some(message.timeline.iter().cloned().map(step).collect());
+    let timeline = Some(message.story().into_iter().map(step).collect());
     MessageView { timeline, ..view(message) }
 }
 

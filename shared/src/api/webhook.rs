@@ -14,12 +14,12 @@ use crate::context::{Context, ContextError};
 use crate::domain::message::MessageId;
 use crate::domain::tenant::TenantId;
 use crate::secrets::SecretsError;
-use crate::twilio::client::is_sid;
 use crate::twilio::credentials::Credentials;
 use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Algorithm};
+use crate::twilio::status_callback::{self, Of};
 use crate::usecases::record_inbound::{Inbound, record_inbound};
-use crate::usecases::record_status::{StatusCallback, record_status};
+use crate::usecases::record_status::record_status;
 
 /// `POST /twilio/{tenant}/status?message={id}`.
 pub async fn status(
@@ -31,7 +31,7 @@ pub async fn status(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    reported(&cx, &tenant, &uri, &form, &["MessageSid", "SmsSid"], &["MessageStatus", "SmsStatus"], now).await
+    reported(&cx, &tenant, &uri, &form, Of::Message, now).await
 }
 
 /// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got.
@@ -44,38 +44,25 @@ pub async fn voice_status(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    reported(&cx, &tenant, &uri, &form, &["CallSid"], &["CallStatus"], now).await
+    reported(&cx, &tenant, &uri, &form, Of::Call, now).await
 }
 
-/// Records what a status callback says, whose SID and word stand in the first of these fields that it has.
+/// Records what a status callback says.
 async fn reported(
     cx: &Context,
     tenant: &TenantId,
     uri: &Uri,
     form: &Form,
-    sids: &[&str],
-    words: &[&str],
+    of: Of,
     now: Timestamp,
 ) -> Result<StatusCode, Problem> {
-    let first = |names: &[&str]| names.iter().find_map(|name| form.get(name));
     let id = query(uri, "message").and_then(|id| MessageId::parse(&id));
-    let sid = first(sids).filter(|sid| is_sid(sid));
-    let word = first(words);
-    let (Some(message), Some(sid), Some(word)) = (id, sid, word) else {
+    let (Some(id), Some(report)) = (id, status_callback::report(form, of)) else {
         // Twilio signed it, so repeating it would not make it complete.
         tracing::warn!(%tenant, "a status callback without message, SID or status was ignored");
         return Ok(StatusCode::NO_CONTENT);
     };
-    let callback = StatusCallback {
-        message,
-        sid: sid.to_string(),
-        status: word.to_string(),
-        error_code: form.get("ErrorCode").and_then(|code| code.parse().ok()),
-        to: form.get("To").map(str::to_string),
-        duration: form.get("CallDuration").and_then(|secs| secs.parse().ok()),
-        answered_by: form.get("AnsweredBy").map(str::to_string),
-    };
-    record_status(cx, tenant, &callback, now).await?;
+    record_status(cx, tenant, &id, &report, form.get("To"), now).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,5 +1,6 @@
 //! A message: planned or asked for, claimed, accepted by Twilio, delivered, or not. How far: `status.rs`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -10,9 +11,10 @@ pub use super::status::{Reason, Status};
 
 use super::channel::Channel;
 use super::contact::Category;
-use super::money::Micros;
+use super::money::{Currency, Micros};
 use super::phone::PhoneNumber;
 use super::reminder::{Kind, Offset};
+use super::report::Report;
 use super::tenant::{Settings, TenantId};
 
 /// What happened that the message tells of, as it was when it happened.
@@ -175,7 +177,11 @@ pub struct Message {
     #[serde(default, skip_serializing_if = "is_false")]
     pub simulated: bool,
     pub error_code: Option<u32>,
+    /// What we did. What Twilio said of it stands in `reports`; [`Message::story`] is both.
     pub timeline: Vec<Step>,
+    /// Everything that Twilio said, each once: a [`Report`] as text, and when and how it first came.
+    #[serde(default)]
+    pub reports: BTreeMap<String, Step>,
 }
 
 impl Message {
@@ -232,7 +238,46 @@ impl Message {
             simulated: false,
             error_code: None,
             timeline: vec![first],
+            reports: BTreeMap::new(),
         }
+    }
+
+    /// The message as all its reports together have it, in whatever order they came.
+    pub fn heard(mut self) -> Self {
+        let reports: Vec<Report> = self.reports.keys().filter_map(|line| Report::parse(line)).collect();
+        let known = reports.iter().filter_map(|report| Some((report.status()?, report.error_code)));
+        if let Some((status, code)) = known.max()
+            && status >= self.status
+        {
+            // A code of an attempt that came to nothing is none of what came after it.
+            self.error_code = code.or(self.error_code.filter(|_| status == self.status));
+            self.status = status;
+        }
+        let sid = reports.iter().map(|report| &report.sid).min();
+        self.sid = self.sid.or_else(|| sid.cloned());
+        self.duration = reports.iter().filter_map(Report::duration).max().or(self.duration);
+        let answered_by = reports.iter().filter_map(Report::answered_by).max();
+        self.answered_by = answered_by.map(str::to_string).or(self.answered_by);
+        self
+    }
+
+    /// What Twilio says that it cost, once it says so.
+    pub fn told_price(&self) -> Option<(Micros, Currency)> {
+        self.reports.keys().find_map(|line| Report::parse(line)?.price())
+    }
+
+    /// Whether Twilio reports on it under more than one id: it was sent twice.
+    pub fn is_doubled(&self) -> bool {
+        let sids = self.reports.keys().filter_map(|line| Some(Report::parse(line)?.sid));
+        sids.chain(self.sid.clone()).collect::<BTreeSet<String>>().len() > 1
+    }
+
+    /// What we did and what Twilio said, in the order in which it came.
+    pub fn story(&self) -> Vec<Step> {
+        let said = self.reports.iter().map(|(line, step)| Step { detail: Some(line.clone()), ..step.clone() });
+        let mut story: Vec<Step> = self.timeline.iter().cloned().chain(said).collect();
+        story.sort_by_key(|step| step.at);
+        story
     }
 
     /// Whether it is a call, also while it waits and has no channel yet.

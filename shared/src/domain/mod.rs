@@ -19,6 +19,7 @@ pub mod price_list;
 pub mod recipients;
 pub mod recurrence;
 pub mod reminder;
+pub mod report;
 pub mod school_event;
 pub mod segments;
 pub mod smart_encoding;

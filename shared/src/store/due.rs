@@ -6,7 +6,7 @@ use super::batches::{self, Batch};
 use super::keys::{self, SK, Waiting};
 use super::messages;
 use super::recurring::{self, Recurring};
-use super::table::{Item, Query, StoreError, Table, string};
+use super::table::{Item, Order, Query, StoreError, Table, string};
 use crate::domain::message::Message;
 use crate::domain::tenant::TenantId;
 
@@ -29,7 +29,7 @@ pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Resu
     while waiting.len() < most {
         let range = Some(("0".to_string(), keys::up_to(now)));
         let (page, next) =
-            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after }).await?;
+            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after, order: Order::Earliest }).await?;
         for item in page {
             let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) else { continue };
             let entry = string(&item, keys::DUE.sk).to_string();
@@ -61,6 +61,6 @@ fn read(table: &Table, item: Item) -> Result<Option<Due>, StoreError> {
 pub async fn next_due(table: &Table, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
     let partition = keys::due_shard(tenant);
     let (page, _) =
-        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None }).await?;
+        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None, order: Order::Earliest }).await?;
     Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
 }

@@ -9,11 +9,12 @@ use jiff::civil::Date;
 
 use super::keys::{self, Subject};
 use super::meter;
-use super::table::{Item, Query, StoreError, Table, key_attributes, key_of, number};
+use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
 use crate::domain::message::{Facts, Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
+use crate::domain::report::Report;
 use crate::domain::tenant::TenantId;
 
 const SEALED: &[&str] = &["to", "body", "direct"];
@@ -22,7 +23,6 @@ const UNCHANGED: &str = "revision = :seen";
 
 fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, StoreError> {
     let mut item = table.item(&keys::message(tenant, &message.id), message, SEALED)?;
-    item.insert("rank".into(), number(message.status.rank()));
     let (log, entry) = keys::log_entry(tenant, message);
     table.place(&mut item, keys::TIME, log, entry);
     if let Some(subject) = awaits(message) {
@@ -46,7 +46,7 @@ fn awaits(message: &Message) -> Option<Subject<'_>> {
 }
 
 pub(super) fn message(table: &Table, item: Item) -> Result<Message, StoreError> {
-    table.value(item, SEALED)
+    Ok(table.value::<Message>(item, SEALED)?.heard())
 }
 
 /// Creates those of `messages` that do not exist yet, and tells how many those were.
@@ -279,95 +279,68 @@ fn mark(outcomes: &mut [Written], members: &[usize], written: Written) {
     }
 }
 
-/// What Twilio reports about a message.
-#[derive(Clone, Debug)]
-pub struct Report {
-    pub status: Status,
-    pub sid: String,
-    pub error_code: Option<u32>,
-    /// How we learnt it: `callback`, `accepted`, `found`.
-    pub step: &'static str,
-}
-
 /// What became of a report.
 #[derive(Clone, Debug)]
 pub enum Merged {
     /// It took the message further.
     Forward(Box<Message>),
-    /// The message was further already; the report is kept in its timeline.
-    Late,
-    /// The same report again.
-    Duplicate,
+    /// The message was further already, or the word is none that we know; the report is kept.
+    Late(Box<Message>),
+    /// The same report again. Nothing was written.
+    Duplicate(Box<Message>),
     /// There is no such message.
     Unknown,
 }
 
-/// Merges a report by the order of [`Status`]: one write, and a second for one that comes late.
+/// So many reports are kept of one message. Twilio makes about ten, of a call.
+const MOST_REPORTS: u32 = 60;
+
+/// Adds a report to those of a message, in one write: what they come to is read off all of them
+/// ([`Message::heard`]), so their order is nothing. `step` says how we learnt it: `callback`, `found`, `asked`.
 pub async fn merge(
     table: &Table,
     tenant: &TenantId,
     id: &MessageId,
     report: &Report,
+    step: &str,
     now: Timestamp,
 ) -> Result<Merged, StoreError> {
-    let detail = match report.error_code {
-        Some(code) => format!("{} {} {code}", report.status, report.sid),
-        None => format!("{} {}", report.status, report.sid),
-    };
-    let step = Step::with(now, report.step, &detail);
-    let step: AttributeValue = serde_dynamo::to_attribute_value(step).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
-    let append = "timeline = list_append(timeline, :step), sid = if_not_exists(sid, :sid)";
-    let code = if report.error_code.is_some() { ", error_code = :code" } else { "" };
-    let key = key_attributes(&keys::message(tenant, id));
-    let mut request = table
+    let line = report.to_string();
+    let said = String::from(Step::new(now, step));
+    // Once Twilio has it, nobody waits to send it. What has ended waits for nothing at all.
+    let request = table
         .client
         .update_item()
         .table_name(&table.name)
-        .set_key(Some(key.clone()))
-        .condition_expression("attribute_exists(pk) AND #rank < :rank")
-        .update_expression(format!(
-            "SET #status = :status, #rank = :rank, {append}{code} ADD revision :one REMOVE due_pk, due_sk, about_pk, about_sk"
-        ))
-        .expression_attribute_names("#status", "status")
-        .expression_attribute_names("#rank", "rank")
-        .expression_attribute_values(":status", AttributeValue::S(report.status.word().into()))
-        .expression_attribute_values(":rank", number(report.status.rank()))
-        .expression_attribute_values(":step", AttributeValue::L(vec![step.clone()]))
-        .expression_attribute_values(":sid", AttributeValue::S(report.sid.clone()))
+        .set_key(Some(key_attributes(&keys::message(tenant, id))))
+        .condition_expression("attribute_exists(pk) AND attribute_not_exists(reports.#line) AND size(reports) < :most")
+        .update_expression("SET reports.#line = :said ADD revision :one REMOVE due_pk, due_sk")
+        .expression_attribute_names("#line", &line)
+        .expression_attribute_values(":said", AttributeValue::S(said))
+        .expression_attribute_values(":most", number(MOST_REPORTS))
         .expression_attribute_values(":one", number(1))
         .return_values(ReturnValue::AllNew)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    if let Some(code) = report.error_code {
-        request = request.expression_attribute_values(":code", number(code));
-    }
-    let error = match request.send().await {
+    match request.send().await {
         Ok(answer) => {
-            let merged = message(table, answer.attributes.unwrap_or_default())?;
-            return Ok(Merged::Forward(Box::new(merged)));
+            let item = answer.attributes.unwrap_or_default();
+            let merged: Message = table.value(item, SEALED)?;
+            let mut others = merged.clone();
+            others.reports.remove(&line);
+            let before = others.heard().status;
+            let merged = Box::new(merged.heard());
+            Ok(if merged.status > before { Merged::Forward(merged) } else { Merged::Late(merged) })
         }
-        Err(error) => error,
-    };
-    let old = match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => refused.item().cloned(),
-        _ => return Err(StoreError::unreachable(error)),
-    };
-    let Some(old) = old.filter(|item| !item.is_empty()) else { return Ok(Merged::Unknown) };
-    let old = message(table, old)?;
-    if old.timeline.iter().any(|seen| seen.step == report.step && seen.detail.as_deref() == Some(detail.as_str())) {
-        return Ok(Merged::Duplicate);
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                match refused.item().filter(|item| !item.is_empty()) {
+                    Some(old) => Ok(Merged::Duplicate(Box::new(message(table, old.clone())?))),
+                    None => Ok(Merged::Unknown),
+                }
+            }
+            _ => Err(StoreError::unreachable(error)),
+        },
     }
-    let late = table
-        .client
-        .update_item()
-        .table_name(&table.name)
-        .set_key(Some(key))
-        .condition_expression("attribute_exists(pk)")
-        .update_expression(format!("SET {append} ADD revision :one"))
-        .expression_attribute_values(":one", number(1))
-        .expression_attribute_values(":step", AttributeValue::L(vec![step]))
-        .expression_attribute_values(":sid", AttributeValue::S(report.sid.clone()));
-    late.send().await.map_err(StoreError::unreachable)?;
-    Ok(Merged::Late)
 }
 
 /// Those of `ids` that exist.
@@ -404,7 +377,7 @@ pub async fn log_page(
         after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
     let range = Some((start, "~".to_string()));
     let limit = Some(limit.min(1000) as i32);
-    let (entries, next) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None }).await?;
+    let (entries, next) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None, order: Order::Earliest }).await?;
     Ok((by_time(table, entries).await?, next.is_none()))
 }
 

@@ -195,6 +195,7 @@ impl Table {
             .expression_attribute_names("#pk", pk)
             .expression_attribute_values(":pk", AttributeValue::S(query.pk.to_string()))
             .set_limit(query.limit)
+            .scan_index_forward(query.order == Order::Earliest)
             .set_exclusive_start_key(query.after);
         request = match query.range {
             None => request.key_condition_expression("#pk = :pk"),
@@ -218,7 +219,7 @@ impl Table {
         let mut items = Vec::new();
         let mut after = None;
         loop {
-            let (page, next) = self.query(Query { pk, index, range: range.clone(), limit: None, after }).await?;
+            let (page, next) = self.query(Query { pk, index, range: range.clone(), limit: None, after, order: Order::Earliest }).await?;
             items.extend(page);
             match next {
                 None => return Ok(items),
@@ -235,6 +236,15 @@ pub(super) struct Query<'a> {
     pub range: Option<(String, String)>,
     pub limit: Option<i32>,
     pub after: Option<Item>,
+    pub order: Order,
+}
+
+/// Which end of a partition comes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Order {
+    #[default]
+    Earliest,
+    Latest,
 }
 
 pub(super) fn key_attributes(key: &Key) -> Item {

@@ -12,7 +12,7 @@ use super::error_codes::{self, Class};
 use super::twiml;
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
-use crate::domain::money::{Currency, Micros};
+use crate::domain::report::Report;
 
 /// What Twilio is asked to do. WhatsApp addresses carry their `whatsapp:` prefix.
 #[derive(Clone, Debug)]
@@ -232,11 +232,13 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// What Twilio charged, once it says so, if in this currency. Twilio writes it as a debit: `-0.00750`.
-    pub fn price(&self, currency: &Currency) -> Option<Micros> {
-        let unit = Currency::parse(self.price_unit.as_deref()?)?;
-        let price = Micros::parse(self.price.as_deref()?.trim_start_matches('-'))?;
-        (unit == *currency).then_some(price)
+    /// What the list says of it, as a callback would.
+    pub fn report(&self) -> Report {
+        // A word that we do not know says at least that Twilio has it.
+        let word = Status::from_twilio(&self.status).map_or("queued", |_| &self.status);
+        let price = self.price.as_deref().map(|price| ("Price", price));
+        let unit = self.price_unit.as_deref().map(|unit| ("PriceUnit", unit));
+        Report::new(word, &self.sid, self.error_code).saying(price.into_iter().chain(unit))
     }
 
     pub fn created(&self) -> Option<Timestamp> {

@@ -6,4 +6,5 @@ pub mod credentials;
 pub mod error_codes;
 pub mod form;
 pub mod signature;
+pub mod status_callback;
 pub mod twiml;

@@ -7,14 +7,14 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::record_status::charge;
+use super::record_status::settle;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::smart_encoding::smart_encoded;
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::{self, Change, Merged, Report, Written};
+use crate::store::messages::{self, Change, Merged, Written};
 use crate::store::{Table, accepted, keys};
 use crate::telemetry::Chain;
 use crate::twilio::client::{self, Listed, Resource};
@@ -80,16 +80,12 @@ pub async fn resolve_unknown(
         let is_free = |listed: &&&Listed| bound.as_ref().is_none_or(|bound| !bound.contains(&listed.sid));
         match candidates.iter().find(is_free) {
             Some(found) => {
-                let status = Status::from_twilio(&found.status).unwrap_or(Status::Queued);
                 if let Some(bound) = &mut bound {
                     bound.insert(found.sid.clone());
                 }
-                let report = Report { status, sid: found.sid.clone(), error_code: found.error_code, step: "found" };
-                if let Merged::Forward(merged) = messages::merge(table, tenant, &message.id, &report, now).await? {
-                    if let Some(price) = found.price(&settings.budget.currency) {
-                        let charged = |message: Message| Some(Message { cost: Some(price), ..message });
-                        charge(table, tenant, &merged.id, charged).await?;
-                    }
+                let merged = messages::merge(table, tenant, &message.id, &found.report(), "found", now).await?;
+                if let Merged::Forward(merged) = merged {
+                    settle(cx, tenant, &merged, now).await?;
                     touched.push(*merged);
                 }
             }

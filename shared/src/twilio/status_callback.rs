@@ -1,0 +1,107 @@
+//! Status callbacks of messages and calls: from Twilio's parameters to a report.
+//!
+//! Parameters from twilio.com/docs/messaging/guides/track-outbound-message-status and
+//! twilio.com/docs/voice/api/call-resource#statuscallback. New ones appear without notice, and are kept.
+
+use super::client::is_sid;
+use super::form::Form;
+use crate::domain::report::Report;
+
+/// Which callbacks, as Twilio names their parameters: the SID and the status stand in the first that is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    Message,
+    Call,
+}
+
+/// What is said elsewhere in the report, what is the same in every one, and what is personal.
+const LEFT_OUT: [&str; 16] = [
+    "MessageSid",
+    "SmsSid",
+    "SmsMessageSid",
+    "MessageStatus",
+    "SmsStatus",
+    "CallSid",
+    "CallStatus",
+    "ErrorCode",
+    "ErrorMessage",
+    "AccountSid",
+    "ApiVersion",
+    "From",
+    "To",
+    "Body",
+    "Caller",
+    "Called",
+];
+/// Their values are Twilio's own, whatever digits they hold.
+const SAFE: [&str; 12] = [
+    "RawDlrDoneDate",
+    "Timestamp",
+    "CallDuration",
+    "Duration",
+    "SequenceNumber",
+    "SipResponseCode",
+    "Price",
+    "PriceUnit",
+    "MessagingServiceSid",
+    "ChannelInstallSid",
+    "ParentCallSid",
+    "RecordingSid",
+];
+/// Where the other end is, by name of parameter.
+const PLACES: [&str; 4] = ["City", "State", "Zip", "Country"];
+/// So many digits in a row may be somebody's number.
+const NUMBER: usize = 7;
+
+/// What a callback says; `None` for one without SID or status.
+pub fn report(form: &Form, of: Of) -> Option<Report> {
+    let (sids, words): (&[&str], &[&str]) = match of {
+        Of::Message => (&["MessageSid", "SmsSid"], &["MessageStatus", "SmsStatus"]),
+        Of::Call => (&["CallSid"], &["CallStatus"]),
+    };
+    let first = |names: &[&str]| names.iter().find_map(|name| form.get(name));
+    let sid = first(sids).filter(|sid| is_sid(sid))?;
+    let code = form.get("ErrorCode").and_then(|code| code.parse().ok());
+    let more: Vec<(&str, String)> = form
+        .0
+        .iter()
+        .filter(|(name, value)| !value.is_empty() && is_kept(name))
+        .map(|(name, value)| (name.as_str(), if SAFE.contains(&name.as_str()) { value.clone() } else { without_numbers(value) }))
+        .collect();
+    Some(Report::new(first(words)?, sid, code).saying(more.iter().map(|(name, value)| (*name, value.as_str()))))
+}
+
+fn is_kept(name: &str) -> bool {
+    let is_plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    is_plain && !LEFT_OUT.contains(&name) && !name.contains("Name") && !PLACES.iter().any(|place| name.ends_with(place))
+}
+
+/// `value`, without what may be a number of somebody's.
+fn without_numbers(value: &str) -> String {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    if digits >= NUMBER { "…".to_string() } else { value.to_string() }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_twilio_adds_is_kept_and_what_is_personal_is_not() {
+        let body = "MessageSid=SM00000000000000000000000000000001&MessageStatus=delivered&To=%2B15550100201&From=%2B15005550006\
+                    &AccountSid=AC1&RawDlrDoneDate=2603060130&NewThing=yes&Contact=%2B15550100201&CallerName=Ann&ToCity=Troy&Empty=";
+
+        let report = report(&Form::parse(body.as_bytes()), Of::Message).unwrap();
+
+        let line = "delivered SM00000000000000000000000000000001 - Contact=%E2%80%A6&NewThing=yes&RawDlrDoneDate=2603060130";
+        assert_eq!(report.to_string(), line);
+    }
+
+    #[test]
+    fn a_callback_without_sid_or_status_says_nothing() {
+        for body in ["", "MessageSid=nonsense&MessageStatus=sent", "MessageSid=SM00000000000000000000000000000001"] {
+            assert_eq!(report(&Form::parse(body.as_bytes()), Of::Message), None, "{body}");
+        }
+    }
+}
