@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use axum::http::response::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +14,7 @@ use local::gateway;
 use local::host::{Host, Options};
 use local::school_folder::{self, SchoolFolder};
 use local::simulate::{self, Span};
+use local::twilio::Account;
 use serde_json::{Value, json};
 use shared::api;
 use shared::domain::message::Message;
@@ -107,22 +109,33 @@ pub async fn get(host: &Host, role: &str, path: &str) -> (StatusCode, Value) {
     call(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await
 }
 
-/// Below `/v1/tenants/sample`, through the events of the gateway.
+/// What the API answers that is no JSON.
+pub async fn get_text(host: &Host, role: &str, path: &str) -> String {
+    let (_, bytes) = answer(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await;
+    String::from_utf8(bytes.into()).unwrap()
+}
+
 async fn call(host: &Host, method: Method, role: &str, path: &str, headers: HeaderMap, body: Bytes) -> (StatusCode, Value) {
-    let claims = json!({ "tenant": "sample", "role": role, "sub": "user-1" });
-    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
-    let path = format!("/v1/tenants/sample{path}");
-    let event = gateway::event(&method, &path, query, &headers, &body, Some(claims), host.clock.now());
-    let cx = host.cx.clone();
-    let function = if method == Method::POST { api::send_message(cx) } else { api::manage_tenant(cx) };
-    let response = gateway::invoke(function, event).await;
-    let (parts, body) = response.into_parts();
-    let bytes = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let (parts, bytes) = answer(host, method, role, path, headers, body).await;
     let mut json: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
     if let (Some(wait), Value::Object(json)) = (parts.headers.get("retry-after"), &mut json) {
         json.insert("retryAfter".into(), wait.to_str().unwrap().into());
     }
     (parts.status, json)
+}
+
+/// Below `/v1/tenants/sample`, through the events of the gateway.
+async fn answer(host: &Host, method: Method, role: &str, path: &str, headers: HeaderMap, body: Bytes) -> (Parts, Bytes) {
+    let claims = json!({ "tenant": "sample", "role": role, "sub": "user-1" });
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let path = format!("/v1/tenants/sample{path}");
+    let event = gateway::event(&method, &path, query, &headers, &body, Some(claims), host.clock.now());
+    let cx = host.cx.clone();
+    let is_sending = method == Method::POST && gateway::is_sending(&path);
+    let function = if is_sending { api::send_message(cx) } else { api::manage_tenant(cx) };
+    let response = gateway::invoke(function, event).await;
+    let (parts, body) = response.into_parts();
+    (parts, axum::body::to_bytes(body, usize::MAX).await.unwrap())
 }
 
 /// A machine on which nothing is planned, whose tenant has the sample's settings, changed by `change`.
@@ -176,4 +189,11 @@ pub async fn messages_of(host: &Host) -> Vec<Message> {
     let now = host.clock.now();
     let day = SignedDuration::from_hours(24);
     all_messages(host, &tenant(), Span { from: now - day * 3, until: now + day }).await
+}
+
+/// The sample tenant's account as the local Twilio knows it, to sign what Twilio would not say by itself.
+pub async fn credentials(host: &Host) -> Account {
+    let known = host.cx.credentials(&tenant(), host.clock.now()).await.unwrap();
+    let auth_token = known.signing_tokens().next().unwrap().to_string();
+    Account { sid: known.account_sid.clone(), auth_token, ..Account::default() }
 }

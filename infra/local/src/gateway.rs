@@ -22,6 +22,16 @@ const LARGEST_BODY: usize = 10 * 1024 * 1024;
 /// The one route without the authorizer.
 const OPEN_PATH: &str = "/v1/openapi.json";
 
+/// Whether what is posted to `path` is for `sendMessage`, as the routes of template.yaml have it.
+pub fn is_sending(path: &str) -> bool {
+    let mut parts = path.trim_start_matches("/v1/tenants/").split('/').skip(1);
+    match parts.next() {
+        Some("messages" | "notifications" | "calls") => true,
+        Some("conversations") => parts.nth(1) == Some("reply"),
+        _ => false,
+    }
+}
+
 /// The function URL in front of `function`: open to everybody, as Twilio needs it.
 pub fn function_url(function: Router, clock: Clock) -> Router {
     Router::new().fallback(move |request: Request| {
@@ -76,9 +86,11 @@ pub fn event(
         let values: Vec<&str> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         folded.insert(name.to_string(), values.join(",").into());
     }
+    // A form is no text to Lambda.
+    let is_form = folded.get("content-type").and_then(Value::as_str).is_some_and(|kind| kind.contains("form-urlencoded"));
     let (text, encoded) = match std::str::from_utf8(body) {
-        Ok(text) => (text.to_string(), false),
-        Err(_) => (BASE64.encode(body), true),
+        Ok(text) if !is_form => (text.to_string(), false),
+        _ => (BASE64.encode(body), true),
     };
     let mut context = json!({
         "accountId": "000000000000",

@@ -28,7 +28,7 @@ use crate::aws::{self, Aws};
 use crate::clock::Clock;
 use crate::table;
 use crate::tokens::TokenKey;
-use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, LocalTwilio, Receipts};
+use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, InboundText, LocalTwilio, Receipts, WebhookAnswer};
 
 pub const QUEUE: &str = "dispatch";
 pub const BUS: &str = "carillon";
@@ -160,11 +160,14 @@ impl Host {
         };
         self.cx.forget(tenant);
         let text = |field: &str| account[field].as_str().unwrap_or_default().to_string();
+        let webhook = |path: &str| Some(self.webhook_of(tenant, path));
         self.twilio.add_account(Account {
             sid: text("accountSid"),
             auth_token: text("authToken"),
             senders,
-            inbound_url: Some(format!("{}/twilio/{tenant}/inbound", self.webhook_url)),
+            inbound_url: webhook("inbound"),
+            voice_url: webhook("voice"),
+            voice_status_url: webhook("voice/status"),
             ..Account::default()
         });
         Ok(())
@@ -183,6 +186,11 @@ impl Host {
 
     /// Brings a callback to the webhook in process, as it arrives at `now`, and answers its status.
     pub async fn bring(&self, callback: &Callback, now: Timestamp) -> StatusCode {
+        self.bring_and_read(callback, now).await.0
+    }
+
+    /// As `bring`, and answers the body as well.
+    pub async fn bring_and_read(&self, callback: &Callback, now: Timestamp) -> (StatusCode, String) {
         let path = callback.url.strip_prefix(&self.webhook_url).unwrap_or("/");
         let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
         let mut headers = HeaderMap::new();
@@ -192,16 +200,44 @@ impl Host {
         }
         let body = Bytes::from(callback.body());
         let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, now);
-        let status = crate::gateway::invoke(self.webhook.clone(), event).await.status();
-        self.twilio.brought(callback, status.as_u16());
-        status
+        let (parts, body) = crate::gateway::invoke(self.webhook.clone(), event).await.into_parts();
+        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_string);
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+        let body = String::from_utf8_lossy(&body).into_owned();
+        let answer = WebhookAnswer { status: parts.status.as_u16(), content_type, body };
+        self.twilio.brought(callback, &answer);
+        (parts.status, answer.body)
     }
 
     /// A text from a contact's phone to the tenant's number, as its signed webhook request.
     pub async fn inbound(&self, tenant: &TenantId, from: &str, to: &str, body: &str) -> Option<Callback> {
+        self.inbound_text(tenant, &InboundText::new(from, to, body)).await
+    }
+
+    /// As `inbound`, with whatever else a text may bring.
+    pub async fn inbound_text(&self, tenant: &TenantId, text: &InboundText) -> Option<Callback> {
         let credentials = self.cx.credentials(tenant, self.clock.now()).await.ok()?;
-        let url = format!("{}/twilio/{tenant}/inbound", self.webhook_url);
-        self.twilio.inbound(&credentials.account_sid, &url, from, to, body)
+        self.twilio.inbound_text(&credentials.account_sid, &self.webhook_of(tenant, "inbound"), text)
+    }
+
+    /// A call from a contact's phone that rings at the tenant's number, as its signed webhook request.
+    pub async fn inbound_call(&self, tenant: &TenantId, from: &str, to: &str) -> Option<Callback> {
+        let credentials = self.cx.credentials(tenant, self.clock.now()).await.ok()?;
+        self.twilio.inbound_call(&credentials.account_sid, &self.webhook_of(tenant, "voice"), from, to)
+    }
+
+    /// A later request about the same call: to the action of a `<Gather>`, with the digits in `extra`.
+    pub fn call_step(&self, call: &Callback, url: &str, extra: &[(&str, &str)]) -> Option<Callback> {
+        self.twilio.call_step(call, url, extra)
+    }
+
+    /// The report that the call has ended, after so many seconds.
+    pub fn call_ended(&self, tenant: &TenantId, call: &Callback, secs: u32) -> Option<Callback> {
+        self.twilio.call_ended(call, &self.webhook_of(tenant, "voice/status"), secs)
+    }
+
+    fn webhook_of(&self, tenant: &TenantId, path: &str) -> String {
+        format!("{}/twilio/{tenant}/{path}", self.webhook_url)
     }
 
     /// What EventBridge does every minute.

@@ -73,6 +73,10 @@ pub async fn read(
     while day <= last {
         for message in messages::log(table, tenant, day).await? {
             cost += message.cost.filter(|_| message.status > Status::Sending).unwrap_or_default().0;
+            // The lines are what was planned: not who wrote, nor what was answered at once.
+            if message.inbound.is_some() || message.kind == Kind::Message {
+                continue;
+            }
             outcome.summary.deferred += usize::from(message.timeline.iter().any(|step| step.step == "deferred"));
             add_lines(&mut outcome.lines, message, settings, contacts);
         }

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::access::Caller;
 use super::arrival::Arrival;
+use super::listing::{self, LARGEST_LIMIT};
 use super::problem::{Problem, Refusals};
 use crate::context::Context;
+use crate::domain::answer::Answer;
 use crate::domain::channel::Channel;
+use crate::domain::consent::Wish;
 use crate::domain::contact::Category;
+use crate::domain::inbound::{Inbound, Media};
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::{Kind, Offset};
@@ -39,6 +41,8 @@ pub struct Filter {
     #[serde(rename = "type")]
     kind: Option<Kind>,
     contact: Option<String>,
+    /// Both when absent.
+    direction: Option<Direction>,
     #[param(maximum = 200, minimum = 1)]
     limit: Option<u32>,
     cursor: Option<String>,
@@ -79,6 +83,11 @@ pub struct MessageView {
     advice: Option<&'static str>,
     due_at: Timestamp,
     decided_at: Option<Timestamp>,
+    /// Out, or in: somebody wrote or called.
+    direction: Direction,
+    /// Of what came in: who wrote or called.
+    from: Option<String>,
+    /// The recipient; of what came in, which of the tenant's numbers.
     to: Option<String>,
     body: Option<String>,
     /// What it is billed as: SMS segments, MMS or WhatsApp messages, minutes of a call.
@@ -106,8 +115,57 @@ pub struct MessageView {
     sent_by: Option<String>,
     /// Nothing left this system: no Twilio account is connected.
     simulated: bool,
+    /// What its recipient answered to a reminder that asked.
+    answer: Option<Answer>,
+    /// What else is to be said of what came in.
+    inbound: Option<InboundView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     timeline: Option<Vec<StepView>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    Out,
+    In,
+}
+
+/// What came in, beyond its text.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InboundView {
+    media: Vec<Media>,
+    /// `stop`, `start` or `help`, if it says something about being messaged.
+    #[schema(value_type = Option<String>)]
+    wish: Option<&'static str>,
+    /// Somebody should look: a sentence was taken for an opt-out, or sounds like one.
+    review: bool,
+    /// The reminder that it answers.
+    #[schema(value_type = Option<String>)]
+    answers: Option<MessageId>,
+    /// The message that was answered at once.
+    #[schema(value_type = Option<String>)]
+    reply: Option<MessageId>,
+    /// What else Twilio said: `ProfileName`, `Latitude`, …
+    params: BTreeMap<String, String>,
+}
+
+impl InboundView {
+    fn of(inbound: Inbound) -> Self {
+        let wish = inbound.reading.wish.map(|(wish, _)| match wish {
+            Wish::Stop(_) => "stop",
+            Wish::Start(_) => "start",
+            Wish::Help => "help",
+        });
+        Self {
+            media: inbound.media,
+            wish,
+            review: inbound.reading.review,
+            answers: inbound.answers.map(|answered| answered.reminder),
+            reply: inbound.reply,
+            params: inbound.params.into_iter().collect(),
+        }
+    }
 }
 
 /// One of Twilio's codes, in words.
@@ -132,8 +190,6 @@ pub struct StepView {
     detail: Option<String>,
 }
 
-const DEFAULT_LIMIT: u32 = 50;
-const LARGEST_LIMIT: u32 = 200;
 /// The longest span of one listing.
 const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
 
@@ -148,7 +204,7 @@ pub async fn list(
     caller: Caller,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(filter) = filter.map_err(bad_query)?;
+    let Query(filter) = filter.map_err(listing::bad_query)?;
     page(&cx, &caller.tenant, filter, now).await
 }
 
@@ -163,14 +219,8 @@ pub async fn calls(
     caller: Caller,
     filter: Result<Query<Filter>, QueryRejection>,
 ) -> Result<Json<Page>, Problem> {
-    let Query(filter) = filter.map_err(bad_query)?;
+    let Query(filter) = filter.map_err(listing::bad_query)?;
     page(&cx, &caller.tenant, Filter { is_call: true, ..filter }, now).await
-}
-
-fn bad_query(rejection: QueryRejection) -> Problem {
-    let reason = rejection.body_text();
-    let reason = reason.strip_prefix("Failed to deserialize query string: ").unwrap_or(&reason);
-    Problem::field("query", "invalid", format!("{reason}; from and to are instants: 2026-03-10T15:00:00Z"))
 }
 
 async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
@@ -179,10 +229,7 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
     if to < from || to.duration_since(from) > LONGEST_SPAN {
         return Err(Problem::invalid("from and to must be at most 31 days apart, in this order"));
     }
-    let limit = filter.limit.unwrap_or(DEFAULT_LIMIT);
-    if !(1..=LARGEST_LIMIT).contains(&limit) {
-        return Err(Problem::field("limit", "invalid", format!("1 to {LARGEST_LIMIT}")));
-    }
+    let limit = listing::limit(filter.limit)?;
     let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {
         return Err(Problem::invalid("cursor: not of a listing from and to these instants"));
@@ -257,8 +304,12 @@ fn with_story(message: Message) -> MessageView {
 
 impl Filter {
     fn page_size(&self, limit: u32) -> u32 {
-        let is_any =
-            self.is_call || self.status.is_some() || self.channel.is_some() || self.kind.is_some() || self.contact.is_some();
+        let is_any = self.is_call
+            || self.direction.is_some()
+            || self.status.is_some()
+            || self.channel.is_some()
+            || self.kind.is_some()
+            || self.contact.is_some();
         if is_any { LARGEST_LIMIT } else { limit }
     }
 
@@ -267,17 +318,20 @@ impl Filter {
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
             && (!self.is_call || message.is_call())
             && self.kind.is_none_or(|kind| kind == message.kind)
+            && self.direction.is_none_or(|direction| (direction == Direction::In) == message.inbound.is_some())
             && self.contact.as_ref().is_none_or(|contact| Some(contact) == message.contact.as_ref())
     }
 }
 
-fn view(message: Message) -> MessageView {
+pub(super) fn view(message: Message) -> MessageView {
     let category = message.category();
     let error = message.error_code.map(|code| {
         let meaning = error_codes::meaning(code);
         TwilioError { code, title: meaning.title, class: meaning.class.word(), advice: meaning.advice }
     });
     let recurring = message.timeline.first().filter(|first| first.step == "recurred").and_then(|first| first.detail.clone());
+    let peer = message.peer().map(|peer| peer.to_string());
+    let inbound = message.inbound;
     let direct = message.direct.map(|direct| *direct);
     let list = direct.as_ref().map(|direct| &direct.fingerprint).filter(|of| of.starts_with(BATCH_PREFIX)).cloned();
     let (media_urls, template, reference, links, sent_by) = match direct {
@@ -297,7 +351,9 @@ fn view(message: Message) -> MessageView {
         advice: message.reason.map(Reason::advice),
         due_at: message.due_at,
         decided_at: message.decided_at,
-        to: message.to.map(|to| to.e164().to_string()),
+        direction: if inbound.is_some() { Direction::In } else { Direction::Out },
+        from: inbound.as_ref().map(|_| peer.clone().unwrap_or_default()),
+        to: inbound.as_ref().map_or(peer, |inbound| Some(inbound.to.clone())),
         body: message.body,
         segments: message.segments,
         cost: message.cost,
@@ -315,20 +371,19 @@ fn view(message: Message) -> MessageView {
         links,
         sent_by,
         simulated: message.simulated,
+        answer: message.answer,
+        inbound: inbound.map(|inbound| InboundView::of(*inbound)),
         timeline: None,
     }
 }
 
-/// Opaque to callers: the place in the log, without the table's own keys.
 fn write_cursor(entry: &LogEntry) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{} {}", entry.due_at, entry.id))
+    listing::cursor(format!("{} {}", entry.due_at, entry.id))
 }
 
 fn read_cursor(cursor: &str) -> Result<LogEntry, Problem> {
-    let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let entry = text.as_deref().and_then(|text| {
-        let (due_at, id) = text.split_once(' ')?;
-        Some(LogEntry { due_at: due_at.parse().ok()?, id: MessageId::parse(id)? })
-    });
+    let text = listing::entry(cursor)?;
+    let entry =
+        text.split_once(' ').and_then(|(due_at, id)| Some(LogEntry { due_at: due_at.parse().ok()?, id: MessageId::parse(id)? }));
     entry.ok_or_else(|| Problem::invalid("cursor: not one that we gave"))
 }

@@ -3,13 +3,17 @@
 mod access;
 mod arrival;
 mod bulk;
+mod conversations;
+mod listing;
 mod messages;
 pub mod openapi;
+mod opt_outs;
 mod preview;
 mod problem;
 mod request;
 mod send;
 mod settings;
+mod spreadsheet;
 mod webhook;
 mod wishes;
 
@@ -33,7 +37,8 @@ pub fn send_message(cx: Arc<Context>) -> Router {
         .route("/messages/{id}/cancel", post(send::cancel))
         .route("/notifications", post(send::notification))
         .route("/calls", post(send::call))
-        .route("/calls/bulk", post(bulk::calls));
+        .route("/calls/bulk", post(bulk::calls))
+        .route("/conversations/{id}/reply", post(conversations::reply));
     routes(Router::new().nest("/v1/tenants/{tenant}", tenant), cx)
 }
 
@@ -45,7 +50,16 @@ pub fn manage_tenant(cx: Arc<Context>) -> Router {
         .route("/messages/bulk/{id}", get(bulk::get))
         .route("/messages/{id}", get(messages::get))
         .route("/calls", get(messages::calls))
-        .route("/calls/{id}", get(messages::call));
+        .route("/calls/{id}", get(messages::call))
+        .route("/conversations", get(conversations::list))
+        .route("/conversations/{id}", get(conversations::get))
+        .route("/conversations/{id}/read", post(conversations::read))
+        .route("/conversations/{id}/handled", post(conversations::handled))
+        .route("/conversations/{id}/reopen", post(conversations::reopen))
+        .route("/opt-outs", get(opt_outs::list).post(opt_outs::opt_out))
+        .route("/opt-outs/opt-in", post(opt_outs::opt_in))
+        .route("/opt-outs/export", get(opt_outs::export))
+        .route("/opt-outs/{number}", get(opt_outs::check));
     routes(Router::new().nest("/v1/tenants/{tenant}", tenant).route("/v1/openapi.json", get(openapi::get)), cx)
 }
 
@@ -54,6 +68,7 @@ pub fn twilio_webhook(cx: Arc<Context>) -> Router {
     let webhooks = Router::new()
         .route("/twilio/{tenant}/status", post(webhook::status))
         .route("/twilio/{tenant}/voice/status", post(webhook::voice_status))
+        .route("/twilio/{tenant}/voice", post(webhook::voice))
         .route("/twilio/{tenant}/inbound", post(webhook::inbound));
     routes(webhooks, cx)
 }

@@ -205,9 +205,15 @@ impl Receipt {
     }
 }
 
-type Accepted = (StatusCode, Json<Receipt>);
+pub(super) type Accepted = (StatusCode, Json<Receipt>);
 
-async fn send(cx: &Context, caller: Caller, key: IdempotencyKey, wish: Wish, now: Timestamp) -> Result<Accepted, Problem> {
+pub(super) async fn send(
+    cx: &Context,
+    caller: Caller,
+    key: IdempotencyKey,
+    wish: Wish,
+    now: Timestamp,
+) -> Result<Accepted, Problem> {
     caller.require_staff()?;
     let send_at = wish.send_at;
     let request = Request { wish, key: key.0, sent_by: caller.subject };

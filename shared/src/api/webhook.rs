@@ -1,4 +1,4 @@
-//! Twilio's webhooks: status callbacks and inbound messages, believed only if signed.
+//! Twilio's webhooks: status callbacks, inbound texts and calls, believed only if signed.
 
 use std::sync::Arc;
 
@@ -11,15 +11,27 @@ use jiff::Timestamp;
 use super::arrival::Arrival;
 use super::problem::Problem;
 use crate::context::{Context, ContextError};
+use crate::domain::inbound::{Media, Peer};
 use crate::domain::message::MessageId;
 use crate::domain::tenant::TenantId;
 use crate::secrets::SecretsError;
+use crate::twilio::client::is_sid;
 use crate::twilio::credentials::Credentials;
 use crate::twilio::form::Form;
 use crate::twilio::signature::{self, Algorithm};
 use crate::twilio::status_callback::{self, Of};
-use crate::usecases::record_inbound::{Inbound, record_inbound};
+use crate::twilio::twiml::{self, Voice};
+use crate::usecases::record_call::{Ringing, record_call, record_keypress};
+use crate::usecases::record_inbound::{Text, inbound_id, record_inbound};
 use crate::usecases::record_status::record_status;
+
+/// A request that Twilio signed for this tenant's account.
+struct Signed {
+    tenant: TenantId,
+    form: Form,
+    /// The message of ours that its URL names.
+    message: Option<MessageId>,
+}
 
 /// `POST /twilio/{tenant}/status?message={id}`.
 pub async fn status(
@@ -30,11 +42,12 @@ pub async fn status(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    reported(&cx, &tenant, &uri, &form, Of::Message, now).await
+    let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+    reported(&cx, &signed, signed.message.clone(), Of::Message, now).await
 }
 
-/// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got.
+/// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got; one that came in has no id of ours
+/// in its URL, and is known by its SID.
 pub async fn voice_status(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
@@ -43,21 +56,21 @@ pub async fn voice_status(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
-    let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    reported(&cx, &tenant, &uri, &form, Of::Call, now).await
+    let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+    let by_sid = || Some(inbound_id(&signed.tenant, signed.form.get("CallSid")?));
+    reported(&cx, &signed, signed.message.clone().or_else(by_sid), Of::Call, now).await
 }
 
 /// Records what a status callback says.
 async fn reported(
     cx: &Context,
-    tenant: &TenantId,
-    uri: &Uri,
-    form: &Form,
+    signed: &Signed,
+    message: Option<MessageId>,
     of: Of,
     now: Timestamp,
 ) -> Result<StatusCode, Problem> {
-    let id = query(uri, "message").and_then(|id| MessageId::parse(&id));
-    let (Some(id), Some(report)) = (id, status_callback::report(form, of)) else {
+    let Signed { tenant, form, .. } = signed;
+    let (Some(id), Some(report)) = (message, status_callback::report(form, of)) else {
         // Twilio signed it, so repeating it would not make it complete.
         tracing::warn!(%tenant, "a status callback without message, SID or status was ignored");
         return Ok(StatusCode::NO_CONTENT);
@@ -66,7 +79,8 @@ async fn reported(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /twilio/{tenant}/inbound`. Answered with empty TwiML: `text/plain` would be sent as a reply.
+/// `POST /twilio/{tenant}/inbound`: a text. Answered with TwiML, empty or with the tenant's answer: `text/plain`
+/// would be sent as it is.
 pub async fn inbound(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
@@ -75,16 +89,121 @@ pub async fn inbound(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    let (tenant, form) = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    if let (Some(sid), Some(from)) = (form.get("MessageSid"), form.get("From")) {
-        let inbound =
-            Inbound { sid: sid.to_string(), from: from.to_string(), body: form.get("Body").unwrap_or_default().to_string() };
-        record_inbound(&cx, &tenant, &inbound, now).await?;
-    }
-    Ok(([(header::CONTENT_TYPE, "text/xml")], "<Response/>").into_response())
+    let Signed { tenant, form, .. } = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+    let Some(text) = text(&form) else {
+        tracing::warn!(%tenant, "a text without SID or sender was ignored");
+        return Ok(xml(twiml::nothing()));
+    };
+    let answer = record_inbound(&cx, &tenant, &text, now).await?;
+    Ok(xml(answer.map_or_else(twiml::nothing, |reply| {
+        let callback = status_callback::url(&cx.config.public_url, &tenant, Of::Message, &reply.id);
+        twiml::message(&reply.text, &callback)
+    })))
 }
 
-/// The form, if Twilio signed it for this tenant's account: the current token, the previous one, or
+/// `POST /twilio/{tenant}/voice`: somebody calls, or has pressed a key in a call.
+pub async fn voice(
+    State(cx): State<Arc<Context>>,
+    Arrival(now): Arrival,
+    Path(tenant): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let Signed { tenant, form, .. } = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+    let settings = cx.settings(&tenant, now).await?;
+    let voice = Voice { name: settings.greeting.voice.as_deref(), language: settings.greeting.language.as_deref() };
+    let spoken = settings.greeting.spoken(&settings.name);
+    let Some(call) = ringing(&form) else {
+        tracing::warn!(%tenant, "a call without SID or caller was ignored");
+        return Ok(xml(twiml::hang_up(None, voice)));
+    };
+    let is_ours = form.get("Direction").is_some_and(|direction| direction.starts_with("outbound"));
+    if let Some(digits) = form.get("Digits") {
+        let other = if is_ours { &call.to } else { &call.from };
+        let other = Peer::parse(other, &settings.default_region);
+        let said = match (digits, other.number()) {
+            ("9", Some(number)) => {
+                record_keypress(&cx, &tenant, &call.sid, number, now).await?;
+                spoken.opted_out
+            }
+            _ => spoken.good_bye,
+        };
+        return Ok(xml(twiml::hang_up(Some(&said), voice)));
+    }
+    if !is_ours {
+        record_call(&cx, &tenant, &call, now).await?;
+    }
+    let url = format!("{}/twilio/{tenant}/voice", cx.config.public_url);
+    Ok(xml(twiml::ask_for_key(&[&spoken.greeting, &spoken.opt_out], &url, &spoken.good_bye, voice)))
+}
+
+fn xml(twiml: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/xml")], twiml).into_response()
+}
+
+/// What we read of a text; the rest is kept as it is.
+fn text(form: &Form) -> Option<Text> {
+    const READ: [&str; 11] = [
+        "MessageSid",
+        "SmsSid",
+        "SmsMessageSid",
+        "AccountSid",
+        "ApiVersion",
+        "SmsStatus",
+        "From",
+        "To",
+        "Body",
+        "NumMedia",
+        "OptOutType",
+    ];
+    let sid = ["MessageSid", "SmsSid", "SmsMessageSid"].iter().find_map(|name| form.get(name)).filter(|sid| is_sid(sid))?;
+    let count: usize = form.get("NumMedia").and_then(|count| count.parse().ok()).unwrap_or_default();
+    let media = (0..count.min(MOST_MEDIA)).filter_map(|at| {
+        let url = form.get(&format!("MediaUrl{at}"))?.to_string();
+        Some(Media { url, content_type: form.get(&format!("MediaContentType{at}")).map(str::to_string) })
+    });
+    let owned = |name: &str| form.get(name).map(str::to_string);
+    Some(Text {
+        sid: sid.to_string(),
+        from: owned("From")?,
+        to: owned("To").unwrap_or_default(),
+        body: owned("Body").unwrap_or_default(),
+        media: media.collect(),
+        opt_out_type: owned("OptOutType"),
+        button: owned("ButtonPayload").or_else(|| owned("ButtonText")),
+        replied_to: owned("OriginalRepliedMessageSid"),
+        params: kept(form, |name| READ.contains(&name) || name.starts_with("MediaUrl") || name.starts_with("MediaContentType")),
+    })
+}
+
+fn ringing(form: &Form) -> Option<Ringing> {
+    const READ: [&str; 9] = ["CallSid", "AccountSid", "ApiVersion", "From", "To", "Caller", "Called", "CallStatus", "Direction"];
+    Some(Ringing {
+        sid: form.get("CallSid").filter(|sid| is_sid(sid))?.to_string(),
+        from: form.get("From").unwrap_or("anonymous").to_string(),
+        to: form.get("To").unwrap_or_default().to_string(),
+        params: kept(form, |name| READ.contains(&name)),
+    })
+}
+
+/// Twilio lists at most ten; somebody else's are not believed anyway.
+const MOST_MEDIA: usize = 10;
+/// Of what we do not read, so much is kept, in bytes.
+const MOST_KEPT: usize = 16_000;
+
+/// The parameters that are not read, as far as they say something.
+fn kept(form: &Form, is_read: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let mut size = 0;
+    let others = form.0.iter().filter(|(name, value)| !value.is_empty() && !is_read(name));
+    let fits = others.take_while(|(name, value)| {
+        size += name.len() + value.len();
+        size <= MOST_KEPT
+    });
+    fits.cloned().collect()
+}
+
+/// The request, if Twilio signed it for this tenant's account: with the current token, the previous one, or
 /// one that was stored a moment ago.
 async fn signed(
     cx: &Context,
@@ -93,18 +212,19 @@ async fn signed(
     headers: &HeaderMap,
     body: &Bytes,
     now: Timestamp,
-) -> Result<(TenantId, Form), Problem> {
+) -> Result<Signed, Problem> {
     let refused = || Problem::forbidden("the request is not signed by this tenant's Twilio account");
     let tenant = TenantId::parse(tenant).map_err(|_| refused())?;
-    let form = Form::parse(body);
+    let request = Request::read(cx, uri, headers, body).ok_or_else(refused)?;
     for _ in 0..2 {
         let credentials = match cx.credentials(&tenant, now).await {
             Ok(credentials) => credentials,
             Err(ContextError::Secrets(SecretsError::Missing(_))) => return Err(refused()),
             Err(error) => return Err(error.into()),
         };
-        if is_signed(cx, &credentials, uri, headers, body, &form) {
-            return Ok((tenant, form));
+        if request.is_signed(&credentials) {
+            let message = query(uri, "message").and_then(|id| MessageId::parse(&id));
+            return Ok(Signed { tenant, form: request.form, message });
         }
         if !cx.refresh(&tenant, now) {
             break;
@@ -113,19 +233,41 @@ async fn signed(
     Err(refused())
 }
 
-fn is_signed(cx: &Context, credentials: &Credentials, uri: &Uri, headers: &HeaderMap, body: &Bytes, form: &Form) -> bool {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(signature) = header("x-twilio-signature") else { return false };
-    let Some(algorithm) = Algorithm::from_settings(header("x-twilio-webhooks-signature-settings")) else { return false };
-    let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
-    let url = format!("{}{path_and_query}", cx.config.public_url);
-    let is_json = header("content-type").is_some_and(|kind| kind.starts_with("application/json"));
-    let tokens = credentials.signing_tokens();
-    if is_json {
-        return signature::verify_json(algorithm, tokens, &url, body, signature);
+/// What a signature is about.
+struct Request<'a> {
+    url: String,
+    signature: &'a str,
+    algorithm: Algorithm,
+    form: Form,
+    /// A body of JSON, which the URL holds the hash of.
+    json: Option<&'a Bytes>,
+}
+
+impl<'a> Request<'a> {
+    /// `None` for one that says nothing of a signature, or of one that we do not know.
+    fn read(cx: &Context, uri: &Uri, headers: &'a HeaderMap, body: &'a Bytes) -> Option<Self> {
+        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let path_and_query = uri.path_and_query().map_or("/", |path| path.as_str());
+        let is_json = header("content-type").is_some_and(|kind| kind.trim().to_ascii_lowercase().starts_with("application/json"));
+        Some(Self {
+            url: format!("{}{path_and_query}", cx.config.public_url),
+            signature: header("x-twilio-signature")?,
+            algorithm: Algorithm::from_settings(header("x-twilio-webhooks-signature-settings"))?,
+            form: if is_json { Form::parse_json(body) } else { Form::parse(body) },
+            json: is_json.then_some(body),
+        })
     }
-    signature::verify(algorithm, tokens, &url, &form.0, signature)
-        && form.get("AccountSid").is_none_or(|sid| sid == credentials.account_sid)
+
+    fn is_signed(&self, credentials: &Credentials) -> bool {
+        let Self { url, signature, algorithm, form, .. } = self;
+        let tokens = credentials.signing_tokens();
+        let is_signed = match self.json {
+            Some(body) => signature::verify_json(*algorithm, tokens, url, body, signature),
+            None => signature::verify(*algorithm, tokens, url, &form.0, signature),
+        };
+        // A subaccount's token is its own: a signature is of one account, and says of which.
+        is_signed && form.get("AccountSid") == Some(&credentials.account_sid)
+    }
 }
 
 fn query(uri: &Uri, name: &str) -> Option<String> {

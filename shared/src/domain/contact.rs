@@ -134,6 +134,34 @@ pub enum Category {
 }
 
 impl Category {
+    pub const ALL: [Category; 10] = [
+        Category::Lessons,
+        Category::Payments,
+        Category::Schedule,
+        Category::Attendance,
+        Category::Marketing,
+        Category::Reservation,
+        Category::Reminder,
+        Category::Order,
+        Category::Authentication,
+        Category::General,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lessons => "lessons",
+            Self::Payments => "payments",
+            Self::Schedule => "schedule",
+            Self::Attendance => "attendance",
+            Self::Marketing => "marketing",
+            Self::Reservation => "reservation",
+            Self::Reminder => "reminder",
+            Self::Order => "order",
+            Self::Authentication => "authentication",
+            Self::General => "general",
+        }
+    }
+
     /// A category as a school's contacts file names it: the five that a school has.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {

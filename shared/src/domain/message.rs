@@ -1,5 +1,6 @@
 //! A message: planned or asked for, claimed, accepted by Twilio, delivered, or not. How far: `status.rs`.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -9,8 +10,10 @@ use serde::{Deserialize, Serialize};
 pub use super::direct::{Call, Content, Direct};
 pub use super::status::{Reason, Status};
 
+use super::answer::Answer;
 use super::channel::Channel;
 use super::contact::Category;
+use super::inbound::Inbound;
 use super::money::{Currency, Micros};
 use super::phone::PhoneNumber;
 use super::reminder::{Kind, Offset};
@@ -35,7 +38,7 @@ pub enum Facts {
         status: String,
         recorded_at: Timestamp,
     },
-    /// What it says was written by whoever asked for it: [`Message::direct`].
+    /// What it says was written by whoever asked for it, [`Message::direct`], or came in, [`Message::inbound`].
     Direct,
 }
 
@@ -142,6 +145,12 @@ pub struct Message {
     pub facts: Facts,
     #[serde(default)]
     pub direct: Option<Box<Direct>>,
+    /// Of what somebody wrote to us, or a call of theirs: `to` is their number then.
+    #[serde(default)]
+    pub inbound: Option<Box<Inbound>>,
+    /// What its recipient answered, if it asked.
+    #[serde(default)]
+    pub answer: Option<Answer>,
     pub status: Status,
     pub reason: Option<Reason>,
     /// When it goes, or goes again.
@@ -219,6 +228,8 @@ impl Message {
             channel: None,
             facts,
             direct: None,
+            inbound: None,
+            answer: None,
             status: Status::Scheduled,
             reason: None,
             due_at,
@@ -280,6 +291,26 @@ impl Message {
         story
     }
 
+    /// The address at the other end.
+    pub fn peer(&self) -> Option<Cow<'_, str>> {
+        match (&self.to, &self.inbound) {
+            (Some(number), _) => Some(Cow::Borrowed(number.e164())),
+            (None, Some(inbound)) => Some(Cow::Owned(inbound.from.trim().to_uppercase())),
+            (None, None) => None,
+        }
+    }
+
+    /// Whether it was handed over, or came in: what a conversation shows.
+    pub fn is_said(&self) -> bool {
+        match self.status {
+            Status::Scheduled | Status::Skipped | Status::Canceled => false,
+            Status::Sending | Status::Accepted | Status::Queued | Status::Sent => true,
+            Status::Initiated | Status::Ringing | Status::InProgress => true,
+            Status::Busy | Status::NoAnswer | Status::Undelivered | Status::Failed => true,
+            Status::Completed | Status::Delivered | Status::Read | Status::Received => true,
+        }
+    }
+
     /// Whether it is a call, also while it waits and has no channel yet.
     pub fn is_call(&self) -> bool {
         self.channel == Some(Channel::Voice) || self.direct.as_ref().is_some_and(|direct| direct.call.is_some())
@@ -295,7 +326,7 @@ impl Message {
     fn is_capped(&self) -> bool {
         match self.kind {
             Kind::LessonReminder | Kind::PaymentReminder | Kind::Attendance => true,
-            Kind::ScheduleChange | Kind::Test => false,
+            Kind::ScheduleChange | Kind::Test | Kind::Inbound => false,
             Kind::Message => matches!(self.category(), Category::Marketing | Category::Reminder),
         }
     }
@@ -336,6 +367,13 @@ impl Message {
         let direct = Direct { fingerprint: fingerprint.to_string(), ..Direct::of(Category::General) };
         let waiting = Self::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"));
         Self { status: Status::Canceled, direct: Some(Box::new(direct)), ..waiting }
+    }
+
+    /// Whether somebody has to look at it at [`Message::wakes_at`]: it is not at Twilio yet, or came in and
+    /// nobody was told.
+    pub fn is_waiting(&self) -> bool {
+        let is_untold = self.inbound.as_ref().is_some_and(|inbound| !inbound.told);
+        (self.status <= Status::Sending && self.inbound.is_none()) || is_untold
     }
 
     /// When somebody has to look at it next, while it is not at Twilio.

@@ -1,11 +1,15 @@
 //! The rules, pure: no I/O, no clock, no randomness, no async.
 
+pub mod answer;
 pub mod catalogue;
 pub mod channel;
 pub mod compose;
 pub mod consent;
 pub mod contact;
+pub mod conversation;
 pub mod direct;
+pub mod encoded_body;
+pub mod inbound;
 pub mod lesson;
 pub mod lint;
 pub mod local_time;
@@ -23,6 +27,7 @@ pub mod report;
 pub mod school_event;
 pub mod segments;
 pub mod smart_encoding;
+pub mod standing;
 pub mod status;
 pub mod template;
 pub mod tenant;

@@ -94,6 +94,12 @@ impl PhoneNumber {
         }
     }
 
+    /// Reads a number as [`PhoneNumber::e164`] writes it.
+    pub fn from_e164(text: &str) -> Option<Self> {
+        let region = Region("US".into());
+        text.starts_with('+').then(|| Self::parse(text, &region, Strictness::Possible).ok())?
+    }
+
     /// The number in E.164: `+15551234567`.
     pub fn e164(&self) -> &str {
         &self.e164

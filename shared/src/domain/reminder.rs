@@ -23,6 +23,8 @@ pub enum Kind {
     Message,
     /// Somebody tries whether messages arrive (S0-29..32).
     Test,
+    /// What somebody wrote to us, or a call of theirs.
+    Inbound,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Kind::Attendance => "attendance",
             Kind::Message => "message",
             Kind::Test => "test",
+            Kind::Inbound => "inbound",
         }
     }
 
@@ -43,7 +46,7 @@ impl Kind {
             Kind::PaymentReminder => Category::Payments,
             Kind::ScheduleChange => Category::Schedule,
             Kind::Attendance => Category::Attendance,
-            Kind::Message | Kind::Test => Category::General,
+            Kind::Message | Kind::Test | Kind::Inbound => Category::General,
         }
     }
 }

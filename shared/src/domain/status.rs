@@ -34,11 +34,13 @@ pub enum Status {
     Completed,
     Delivered,
     Read,
+    /// Of what somebody wrote to us.
+    Received,
 }
 
 impl Status {
     /// Every status in life-cycle order.
-    pub const ALL: [Status; 17] = [
+    pub const ALL: [Status; 18] = [
         Status::Scheduled,
         Status::Sending,
         Status::Accepted,
@@ -56,6 +58,7 @@ impl Status {
         Status::Completed,
         Status::Delivered,
         Status::Read,
+        Status::Received,
     ];
 
     /// What Twilio's word means to us; `None` for a word that is not known.
@@ -104,6 +107,7 @@ impl Status {
             Self::Completed => "completed",
             Self::Delivered => "delivered",
             Self::Read => "read",
+            Self::Received => "received",
         }
     }
 
@@ -113,17 +117,18 @@ impl Status {
             Self::Scheduled | Self::Sending | Self::Accepted | Self::Queued => false,
             Self::Initiated | Self::Ringing | Self::InProgress | Self::Sent => false,
             Self::Skipped | Self::Canceled | Self::Undelivered | Self::Failed | Self::Delivered | Self::Read => true,
-            Self::Busy | Self::NoAnswer | Self::Completed => true,
+            Self::Busy | Self::NoAnswer | Self::Completed | Self::Received => true,
         }
     }
 
-    /// The four words that users see, and Skipped (S0-77..80).
+    /// The four words that users see, and Skipped (S0-77..80); of what came in, Received (S4-30).
     pub fn shown(self) -> &'static str {
         match self {
             Self::Scheduled | Self::Sending => "Pending",
             Self::Accepted | Self::Queued | Self::Sent => "Sent",
             Self::Initiated | Self::Ringing | Self::InProgress => "Sent",
             Self::Delivered | Self::Read | Self::Completed => "Delivered",
+            Self::Received => "Received",
             Self::Undelivered | Self::Failed | Self::Busy | Self::NoAnswer => "Failed",
             Self::Skipped | Self::Canceled => "Skipped",
         }

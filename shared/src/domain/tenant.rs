@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::AnswerSettings;
 use super::channel::Channel;
+use super::consent::{self, ConsentSettings};
 use super::contact::Category;
 use super::local_time::{Clock, QuietHours, Zone};
 use super::money::{Currency, Micros};
@@ -90,6 +92,18 @@ pub struct Settings {
     /// Numbers that are never called (S1-58, S1-68).
     #[serde(default)]
     pub do_not_call: Vec<String>,
+    /// The words of opting out and in, and what is answered to them.
+    #[serde(default)]
+    pub consent: ConsentSettings,
+    /// How reminders are answered.
+    #[serde(default)]
+    pub answers: AnswerSettings,
+    /// What is answered to a text that is this word and nothing else: `HOURS`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub keyword_replies: BTreeMap<String, String>,
+    /// What a caller hears.
+    #[serde(default)]
+    pub greeting: Greeting,
 }
 
 impl Settings {
@@ -100,7 +114,7 @@ impl Settings {
             Kind::PaymentReminder => Some(&self.types.payment_reminder),
             Kind::ScheduleChange => Some(&self.types.schedule_change),
             Kind::Attendance => Some(&self.types.attendance),
-            Kind::Message | Kind::Test => None,
+            Kind::Message | Kind::Test | Kind::Inbound => None,
         }
     }
 
@@ -110,7 +124,7 @@ impl Settings {
         match kind {
             Kind::LessonReminder => configured.unwrap_or(&DEFAULT_LESSON_OFFSETS),
             Kind::PaymentReminder => configured.unwrap_or(&DEFAULT_PAYMENT_OFFSETS),
-            Kind::ScheduleChange | Kind::Attendance | Kind::Message | Kind::Test => &[],
+            Kind::ScheduleChange | Kind::Attendance | Kind::Message | Kind::Test | Kind::Inbound => &[],
         }
     }
 
@@ -188,6 +202,20 @@ impl Settings {
         })
     }
 
+    /// What the tenant answers to a text that is a word of its own and nothing else.
+    pub fn keyword_reply(&self, body: &str) -> Option<&str> {
+        let text = consent::normalised(body);
+        let known = self.keyword_replies.iter().find(|(word, _)| consent::normalised(word) == text);
+        known.map(|(_, reply)| reply.as_str()).filter(|reply| !text.is_empty() && !reply.trim().is_empty())
+    }
+
+    /// Whether `address` is one of the tenant's own senders: a text from there is an echo.
+    pub fn is_own(&self, address: &str) -> bool {
+        let bare = |address: &str| address.trim_start_matches("whatsapp:").to_string();
+        let own = [&self.senders.sms, &self.senders.whatsapp, &self.senders.voice];
+        own.into_iter().flatten().any(|sender| bare(sender) == bare(address))
+    }
+
     pub fn strictness(&self) -> Strictness {
         if self.strict_numbers { Strictness::Valid } else { Strictness::Possible }
     }
@@ -203,6 +231,14 @@ impl Settings {
             let channels = self.kind(kind).map_or(&[][..], |settings| &settings.channels);
             if let Some(bad) = channels.iter().find(|channel| !Channel::BY_CHOICE.contains(channel)) {
                 return Err(format!("types.{kind}.channels: sms and whatsapp only, not '{bad}'"));
+            }
+        }
+        self.consent.validate()?;
+        self.answers.validate()?;
+        for word in self.keyword_replies.keys() {
+            let reading = consent::read(word, &self.consent, None, false);
+            if consent::normalised(word).is_empty() || reading.wish.is_some() {
+                return Err(format!("keywordReplies: '{word}' has no letter, or means an opt-out, an opt-in or a call for help"));
             }
         }
         if let Some(bad) = self.prices.by_prefix.keys().find(|prefix| !is_prefix(prefix)) {
@@ -230,6 +266,55 @@ pub struct Senders {
     /// The sender of texts when absent.
     #[serde(default)]
     pub voice: Option<String>,
+}
+
+/// What somebody hears who calls one of the tenant's numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Greeting {
+    /// With `{name}` for the tenant's; the default when absent.
+    #[serde(default)]
+    pub text: Option<String>,
+    /// Twilio's name of a voice: `alice`, `Polly.Joanna`.
+    #[serde(default)]
+    pub voice: Option<String>,
+    /// BCP 47: `en-US`.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// What is said about the key 9; the default when absent, as of the next two.
+    #[serde(default)]
+    pub opt_out: Option<String>,
+    /// What is said once it was pressed.
+    #[serde(default)]
+    pub opted_out: Option<String>,
+    /// What is said last.
+    #[serde(default)]
+    pub good_bye: Option<String>,
+}
+
+impl Greeting {
+    /// The four things that are said, in order.
+    pub fn spoken(&self, name: &str) -> Spoken {
+        let say = |own: &Option<String>, usual: &str| {
+            let own = own.as_deref().filter(|text| !text.trim().is_empty());
+            own.unwrap_or(usual).replace("{name}", name)
+        };
+        Spoken {
+            greeting: say(&self.text, "Hello, this is {name}. Nobody takes calls at this number. Please send us a text."),
+            opt_out: say(&self.opt_out, "To get no more messages and calls from us, press 9."),
+            opted_out: say(&self.opted_out, "You get no more messages and calls from {name}. Good bye."),
+            good_bye: say(&self.good_bye, "Good bye."),
+        }
+    }
+}
+
+/// What a caller hears, word for word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spoken {
+    pub greeting: String,
+    pub opt_out: String,
+    pub opted_out: String,
+    pub good_bye: String,
 }
 
 /// Money for one calendar month of the tenant's zone.
@@ -332,6 +417,9 @@ pub struct TypeSettings {
     /// Which variables fill its `{{1}}`, `{{2}}`, …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content_variables: Vec<String>,
+    /// Of lesson reminders: whether they ask to confirm, or for another time.
+    #[serde(default)]
+    pub asks_for_answer: bool,
 }
 
 impl Default for TypeSettings {
@@ -343,6 +431,7 @@ impl Default for TypeSettings {
             template: None,
             content_sid: None,
             content_variables: Vec::new(),
+            asks_for_answer: false,
         }
     }
 }

@@ -51,7 +51,14 @@ pub fn render(
     now: Timestamp,
 ) -> Result<String, MissingVariable> {
     let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
-    template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))
+    let mut text = template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))?;
+    let asks = kind == Kind::LessonReminder && settings.types.lesson_reminder.asks_for_answer;
+    let prompt = settings.answers.prompt();
+    if asks && !text.contains(prompt) {
+        text.push(' ');
+        text.push_str(prompt);
+    }
+    Ok(text)
 }
 
 /// The approved template of Twilio's that says the same over WhatsApp, filled; `None` if the tenant named none.
@@ -92,7 +99,7 @@ fn template<'a>(settings: &'a Settings, kind: Kind, facts: &Facts) -> &'a Templa
         (Kind::PaymentReminder, _) => &PAYMENT_REMINDER,
         (Kind::ScheduleChange, _) => &MOVED,
         (Kind::Attendance, _) => &ATTENDANCE,
-        (Kind::Message | Kind::Test, _) => &TEST,
+        (Kind::Message | Kind::Test | Kind::Inbound, _) => &TEST,
     };
     settings.kind(kind).and_then(|settings| settings.template.as_ref()).unwrap_or(default)
 }

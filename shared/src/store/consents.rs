@@ -1,82 +1,247 @@
-//! What a number said about being messaged: STOP or START, when, and how we learnt it.
+//! What a number said about being messaged: how it stands, and every wish that made it so.
+//!
+//! The history is evidence: when, how, and by which message or person (S3-54, S3-55). It is never changed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
-use super::table::{StoreError, Table};
-use super::transaction::{Write, write_if};
-use super::{keys, numbers};
-use crate::domain::consent::Keyword;
+use super::keys;
+use super::table::{Item, Order, StoreError, Table, key_of, number};
+use super::transaction::{Write, write_all_if};
+use super::{numbers, page};
+use crate::domain::consent::{Scope, Wish};
+use crate::domain::contact::Category;
 use crate::domain::phone::PhoneNumber;
+use crate::domain::standing::Standing;
 use crate::domain::tenant::TenantId;
 
-/// How a number's wish reached us.
-#[derive(Clone, Debug)]
-pub enum Source<'a> {
-    /// An inbound message, by Twilio's id.
-    Inbound(&'a str),
+/// How a wish reached us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// A text that is a keyword and nothing else.
+    Keyword,
+    /// A sentence in a text, read as an opt-out. Somebody should look at it.
+    Phrase,
+    /// A key pressed in a call.
+    Keypress,
     /// Twilio refused with 21610: the number had opted out there.
-    Refusal(u32),
+    Refusal,
+    WebForm,
+    Written,
+    Verbal,
+    InPerson,
+    /// Brought along from another system.
+    Import,
+    Other,
 }
 
-/// Records a wish. The same inbound message again changes nothing, whatever came in between.
-pub async fn record(
-    table: &Table,
-    tenant: &TenantId,
-    number: &PhoneNumber,
-    wish: Keyword,
-    source: Source<'_>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    write_if(table, write(table, tenant, number, wish, source, now)?).await?;
-    Ok(())
-}
-
-/// The write that records a wish; part of a message's own change where Twilio's refusal tells it.
-pub fn write(
-    table: &Table,
-    tenant: &TenantId,
-    number: &PhoneNumber,
-    wish: Keyword,
-    source: Source<'_>,
-    now: Timestamp,
-) -> Result<Write, StoreError> {
-    let stopped = wish == Keyword::Stop;
-    let (origin, condition) = match &source {
-        Source::Inbound(sid) => (format!("inbound {sid}"), Some("NOT contains(seen, :origin)")),
-        Source::Refusal(code) => (format!("refused {code}"), None),
-    };
-    let step = HashMap::from([
-        ("at".to_string(), AttributeValue::S(now.to_string())),
-        ("stopped".to_string(), AttributeValue::Bool(stopped)),
-        ("origin".to_string(), AttributeValue::S(origin.clone())),
-    ]);
-    let mut values = HashMap::from([
-        (":stopped".to_string(), AttributeValue::Bool(stopped)),
-        (":none".to_string(), AttributeValue::L(Vec::new())),
-        (":step".to_string(), AttributeValue::L(vec![AttributeValue::M(step)])),
-        (":seen".to_string(), AttributeValue::Ss(vec![origin.clone()])),
-    ]);
-    if condition.is_some() {
-        values.insert(":origin".to_string(), AttributeValue::S(origin));
+impl Method {
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keyword => "keyword",
+            Self::Phrase => "phrase",
+            Self::Keypress => "keypress",
+            Self::Refusal => "refusal",
+            Self::WebForm => "web_form",
+            Self::Written => "written",
+            Self::Verbal => "verbal",
+            Self::InPerson => "in_person",
+            Self::Import => "import",
+            Self::Other => "other",
+        }
     }
-    let key = keys::consent(tenant, &table.keyring().number_hash(number));
-    let expression = "SET stopped = :stopped, history = list_append(if_not_exists(history, :none), :step) ADD seen :seen";
-    Write::update(table, &key, expression, condition, values)
 }
 
-/// Lets a message go only if `number` has not opted out.
-pub fn must_not_be_stopped(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> Result<Write, StoreError> {
-    let key = keys::consent(tenant, &table.keyring().number_hash(number));
-    let no = HashMap::from([(":no".to_string(), AttributeValue::Bool(false))]);
-    Write::check(table, &key, "attribute_not_exists(stopped) OR stopped = :no", no)
+/// One wish of a number's.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    pub number: PhoneNumber,
+    pub at: Timestamp,
+    pub wish: Wish,
+    pub method: Method,
+    /// The inbound text or call, the refused message, or the request: its id. With the instant it tells one
+    /// entry from another.
+    pub source: String,
+    /// Who entered it, if it was not the number's owner.
+    #[serde(default)]
+    pub by: Option<String>,
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
-/// Those of `numbers` that have opted out.
-pub async fn stopped(table: &Table, tenant: &TenantId, numbers: &[&PhoneNumber]) -> Result<HashSet<PhoneNumber>, StoreError> {
+#[derive(Serialize, Deserialize)]
+struct Consent {
+    // `number` is a word of DynamoDB's own.
+    #[serde(rename = "e164")]
+    number: PhoneNumber,
+    stopped: bool,
+    categories: BTreeSet<Category>,
+    since: Timestamp,
+    revision: u32,
+}
+
+impl Consent {
+    fn of(number: &PhoneNumber, standing: Standing, since: Timestamp, revision: u32) -> Self {
+        let Standing { stopped, categories } = standing;
+        Self { number: number.clone(), stopped, categories, since, revision }
+    }
+
+    fn into_standing(self) -> Standing {
+        Standing { stopped: self.stopped, categories: self.categories }
+    }
+}
+
+/// How a number stands, as it was read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Known {
+    pub standing: Standing,
+    /// When it last changed.
+    pub since: Option<Timestamp>,
+    revision: u32,
+}
+
+const SEALED: &[&str] = &["e164"];
+const SEALED_WISH: &[&str] = &["number", "reason"];
+/// Others may change a number's standing between our looks so often.
+const TRIES: u32 = 8;
+
+/// Records a wish that came by itself, not with a text.
+///
+/// # Errors
+/// [`StoreError::Unreachable`] also when others keep changing the number's standing.
+pub async fn record(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<Standing, StoreError> {
+    for _ in 0..TRIES {
+        let known = of(table, tenant, &[&entry.number]).await?.remove(&entry.number).unwrap_or_default();
+        if write_all_if(table, change(table, tenant, &known, entry)?).await? {
+            return Ok(known.standing.after(&entry.wish));
+        }
+    }
+    Err(StoreError::Unreachable("a number's standing kept changing".into()))
+}
+
+/// What records `entry`, if the number still stands as `known`; part of whatever else it brings about.
+pub fn change(table: &Table, tenant: &TenantId, known: &Known, entry: &Entry) -> Result<Vec<Write>, StoreError> {
+    let hash = table.keyring().number_hash(&entry.number);
+    let standing = known.standing.after(&entry.wish);
+    let since = if standing == known.standing { known.since.unwrap_or(entry.at) } else { entry.at };
+    let is_open = standing.is_open();
+    let consent = Consent::of(&entry.number, standing, since, known.revision + 1);
+    let mut item = table.item(&keys::consent(tenant, &hash), &consent, SEALED)?;
+    if !is_open {
+        table.place(&mut item, keys::TIME, keys::opt_outs(tenant), keys::instant_and(since, &hash));
+    }
+    let seen = HashMap::from([(":seen".to_string(), number(known.revision))]);
+    let unchanged = if known.revision == 0 { "attribute_not_exists(revision) OR revision = :seen" } else { "revision = :seen" };
+    Ok(vec![Write::put(table, item, unchanged, seen)?, wish(table, tenant, &hash, entry)?])
+}
+
+/// What records that Twilio refused because the number had opted out there, however it stands with us.
+pub fn refused(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<Vec<Write>, StoreError> {
+    let hash = table.keyring().number_hash(&entry.number);
+    let key = keys::consent(tenant, &hash);
+    let whole = Consent::of(&entry.number, Standing::default().after(&Wish::Stop(Scope::All)), entry.at, 1);
+    let mut item = table.item(&key, &whole, SEALED)?;
+    table.place(&mut item, keys::TIME, keys::opt_outs(tenant), keys::instant_and(entry.at, &hash));
+    let value = |name: &str| item.get(name).cloned().unwrap_or(AttributeValue::Null(true));
+    let values = HashMap::from([
+        (":yes".to_string(), AttributeValue::Bool(true)),
+        (":e164".to_string(), value("e164")),
+        (":since".to_string(), value("since")),
+        (":pk".to_string(), value(keys::TIME.pk)),
+        (":sk".to_string(), value(keys::TIME.sk)),
+        (":one".to_string(), number(1)),
+        (":none".to_string(), AttributeValue::L(Vec::new())),
+    ]);
+    let expression = "SET stopped = :yes, e164 = if_not_exists(e164, :e164), since = if_not_exists(since, :since), \
+                      categories = if_not_exists(categories, :none), time_pk = if_not_exists(time_pk, :pk), \
+                      time_sk = if_not_exists(time_sk, :sk) ADD revision :one";
+    Ok(vec![Write::update(table, &key, expression, None, values)?, wish(table, tenant, &hash, entry)?])
+}
+
+fn wish(table: &Table, tenant: &TenantId, hash: &str, entry: &Entry) -> Result<Write, StoreError> {
+    let mut item = table.item(&keys::wish(tenant, hash, entry.at, &entry.source), entry, SEALED_WISH)?;
+    let place = format!("{}#{}", keys::instant_and(entry.at, hash), entry.source);
+    table.place(&mut item, keys::TIME, keys::all_wishes(tenant), place);
+    // The same again says the same again.
+    Write::put(table, item, None, HashMap::new())
+}
+
+/// Lets a message of `category` go only if `number` wants it.
+pub fn must_be_wanted(table: &Table, tenant: &TenantId, number: &PhoneNumber, category: Category) -> Result<Write, StoreError> {
+    let key = keys::consent(tenant, &table.keyring().number_hash(number));
+    let values = HashMap::from([
+        (":no".to_string(), AttributeValue::Bool(false)),
+        (":category".to_string(), AttributeValue::S(category.word().into())),
+    ]);
+    let condition = "attribute_not_exists(pk) OR (stopped = :no AND NOT contains(categories, :category))";
+    Write::check(table, &key, condition, values)
+}
+
+/// How `numbers` stand. Those that never said anything are left out.
+pub async fn of(table: &Table, tenant: &TenantId, numbers: &[&PhoneNumber]) -> Result<HashMap<PhoneNumber, Known>, StoreError> {
     let consents = numbers::beside(table, tenant, numbers, keys::consent).await?;
-    let stopped = consents.into_iter().filter(|(_, item)| item.get("stopped") == Some(&AttributeValue::Bool(true)));
-    Ok(stopped.map(|(number, _)| number).collect())
+    consents.into_iter().map(|(number, item)| Ok((number, known(table, item)?))).collect()
+}
+
+/// The same, without what only a change has to know.
+pub async fn standings(
+    table: &Table,
+    tenant: &TenantId,
+    numbers: &[&PhoneNumber],
+) -> Result<HashMap<PhoneNumber, Standing>, StoreError> {
+    Ok(of(table, tenant, numbers).await?.into_iter().map(|(number, known)| (number, known.standing)).collect())
+}
+
+pub(super) fn known(table: &Table, item: Item) -> Result<Known, StoreError> {
+    let consent: Consent = table.value(item, SEALED)?;
+    Ok(Known { since: Some(consent.since), revision: consent.revision, standing: consent.into_standing() })
+}
+
+/// Everything that `number` ever said, the earliest first.
+pub async fn history(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> Result<Vec<Entry>, StoreError> {
+    let pk = keys::phone(tenant, &table.keyring().number_hash(number));
+    let items = table.query_all(&pk, None, Some(keys::wishes())).await?;
+    items.into_iter().map(|item| table.value(item, SEALED_WISH)).collect()
+}
+
+/// A number that is stopped, wholly or for some categories.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptOut {
+    pub number: PhoneNumber,
+    pub standing: Standing,
+    pub since: Timestamp,
+}
+
+/// A page of the numbers that are stopped, the latest first; and where the next begins.
+pub async fn opt_outs(
+    table: &Table,
+    tenant: &TenantId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<(Vec<OptOut>, Option<String>), StoreError> {
+    let (items, next) = page::of_time(table, &keys::opt_outs(tenant), Order::Latest, after, limit).await?;
+    let opt_out = |item: Item| {
+        let consent: Consent = table.value(item, SEALED)?;
+        Ok(OptOut { number: consent.number.clone(), since: consent.since, standing: consent.into_standing() })
+    };
+    Ok((items.into_iter().map(opt_out).collect::<Result<_, StoreError>>()?, next))
+}
+
+/// Every wish that any number of the tenant's had from `from` to `to`, the earliest first.
+pub async fn all_wishes(
+    table: &Table,
+    tenant: &TenantId,
+    from: Option<Timestamp>,
+    to: Option<Timestamp>,
+) -> Result<Vec<Entry>, StoreError> {
+    let range = (from.map_or("!".to_string(), keys::instant), to.map_or("~".to_string(), keys::up_to));
+    let entries = table.query_all(&keys::all_wishes(tenant), Some(keys::TIME), Some(range)).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
+    let mut all = items.into_iter().map(|item| table.value(item, SEALED_WISH)).collect::<Result<Vec<Entry>, _>>()?;
+    all.sort_by(|a, b| (a.at, &a.source).cmp(&(b.at, &b.source)));
+    Ok(all)
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::table::{StoreError, Table, string};
+use super::table::{Item, StoreError, Table, string};
 use super::{keys, numbers};
 use crate::domain::channel::Channel;
 use crate::domain::contact::{Contact, Wishes};
@@ -80,6 +80,11 @@ pub async fn at_numbers(
 ) -> Result<HashMap<PhoneNumber, BTreeMap<String, Wishes>>, StoreError> {
     let known = numbers::beside(table, tenant, numbers, keys::number_contacts).await?;
     known.into_iter().map(|(number, item)| Ok((number, table.value::<AtNumber>(item, &[])?.contacts))).collect()
+}
+
+/// The contacts of a number, of the item that lies beside it.
+pub(super) fn ids_at_number(table: &Table, item: Item) -> Result<Vec<String>, StoreError> {
+    Ok(table.value::<AtNumber>(item, &[])?.contacts.into_keys().collect())
 }
 
 /// Those of `ids` that exist, by id.

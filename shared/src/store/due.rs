@@ -28,8 +28,16 @@ pub async fn due(table: &Table, shard: u32, most: usize, now: Timestamp) -> Resu
     let mut after = None;
     while waiting.len() < most {
         let range = Some(("0".to_string(), keys::up_to(now)));
-        let (page, next) =
-            table.query(Query { pk: &partition, index: Some(keys::DUE), range, limit: Some(most as i32), after, order: Order::Earliest }).await?;
+        let (page, next) = table
+            .query(Query {
+                pk: &partition,
+                index: Some(keys::DUE),
+                range,
+                limit: Some(most as i32),
+                after,
+                order: Order::Earliest,
+            })
+            .await?;
         for item in page {
             let Some(tenant) = keys::due_tenant(string(&item, keys::DUE.sk)) else { continue };
             let entry = string(&item, keys::DUE.sk).to_string();
@@ -60,7 +68,8 @@ fn read(table: &Table, item: Item) -> Result<Option<Due>, StoreError> {
 /// The earliest instant at which something waits in the shard of `tenant`.
 pub async fn next_due(table: &Table, tenant: &TenantId) -> Result<Option<Timestamp>, StoreError> {
     let partition = keys::due_shard(tenant);
-    let (page, _) =
-        table.query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None, order: Order::Earliest }).await?;
+    let (page, _) = table
+        .query(Query { pk: &partition, index: Some(keys::DUE), range: None, limit: Some(1), after: None, order: Order::Earliest })
+        .await?;
     Ok(page.first().and_then(|item| keys::head_instant(string(item, keys::DUE.sk))))
 }

@@ -7,12 +7,14 @@
 //! | Contact | `TENANT#t#CONTACTS` | id | |
 //! | Group member | `TENANT#t#GROUP#g` | contact id | |
 //! | Template | `TENANT#t` | `TEMPLATE#name` | |
-//! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | |
+//! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | time (sparse, what is stopped): `TENANT#t#OPTOUTS` × since |
+//! | What it said about that, and when | `TENANT#t#PHONE#<keyed hash>` | `WISH#instant#source` | time: `TENANT#t#WISHES` × instant |
+//! | Conversation with a number, or whoever wrote | `TENANT#t#PHONE#<keyed hash>` | `CONVERSATION` | time: `TENANT#t#INBOX#state` × last heard of |
 //! | Wishes of the contacts of a number | `TENANT#t#PHONE#<keyed hash>` | `CONTACTS` | |
 //! | WhatsApp session of a number | `TENANT#t#PHONE#<keyed hash>` | `SESSION` | |
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
-//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about (sparse, what waits): `TENANT#t#ABOUT#kind#subject` × id · due (sparse): `DUE#shard` × due |
+//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: while it waits `TENANT#t#ABOUT#kind#subject` × id, once it went or came `TENANT#t#PHONE#<keyed hash>` × instant · due (sparse): `DUE#shard` × due |
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
 //! | Clock of a sender, or of the API's requests | `TENANT#t#PACE` | sender, `REQUESTS` | |
 //! | Batch of messages asked for at once | `TENANT#t#BATCH#id` | `BATCH` | due (sparse): as a message, until its rows exist |
@@ -37,9 +39,10 @@ pub const SK: &str = "sk";
 
 /// The due index: everything that waits, by instant. Sparse; projects whole items.
 pub const DUE: Index = Index { name: "due", pk: "due_pk", sk: "due_sk" };
-/// Lessons, payments and the message log by time. Projects keys.
+/// Lessons, payments, the message log, opt-outs and the inbox by time. Projects keys.
 pub const TIME: Index = Index { name: "time", pk: "time_pk", sk: "time_sk" };
-/// Waiting reminders by the lesson or payment they are about. Sparse; projects keys.
+/// Waiting reminders by the lesson or payment they are about; then all messages by the number that they
+/// went to or came from. Sparse; projects keys.
 pub const ABOUT: Index = Index { name: "about", pk: "about_pk", sk: "about_sk" };
 
 /// A global secondary index and its key attributes.
@@ -90,15 +93,54 @@ pub fn group_member(tenant: &TenantId, name: &str, contact: &str) -> Key {
 }
 
 pub fn consent(tenant: &TenantId, number_hash: &str) -> Key {
-    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONSENT".into() }
+    Key { pk: phone(tenant, number_hash), sk: "CONSENT".into() }
 }
 
 pub fn number_contacts(tenant: &TenantId, number_hash: &str) -> Key {
-    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "CONTACTS".into() }
+    Key { pk: phone(tenant, number_hash), sk: "CONTACTS".into() }
+}
+
+/// One wish of a number's. `source` tells it from others of the same instant.
+pub fn wish(tenant: &TenantId, number_hash: &str, at: Timestamp, source: &str) -> Key {
+    Key { pk: phone(tenant, number_hash), sk: format!("WISH#{}", instant_and(at, source)) }
+}
+
+/// Bounds of a number's wishes within its partition.
+pub fn wishes() -> (String, String) {
+    ("WISH#".into(), "WISH#~".into())
+}
+
+/// Every wish of a tenant's numbers, by time.
+pub fn all_wishes(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#WISHES")
+}
+
+/// The numbers that are stopped, by since when.
+pub fn opt_outs(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#OPTOUTS")
+}
+
+pub fn conversation(tenant: &TenantId, number_hash: &str) -> Key {
+    Key { pk: phone(tenant, number_hash), sk: "CONVERSATION".into() }
+}
+
+/// The conversations in one state, by when they were last heard of.
+pub fn inbox(tenant: &TenantId, state: &str) -> String {
+    format!("TENANT#{tenant}#INBOX#{state}")
+}
+
+/// Everything that lies beside a number; in the about index: what went to it and came from it.
+pub fn phone(tenant: &TenantId, number_hash: &str) -> String {
+    format!("TENANT#{tenant}#PHONE#{number_hash}")
+}
+
+/// The hash of a partition made by [`phone`].
+pub fn phone_hash(pk: &str) -> &str {
+    pk.rsplit('#').next().unwrap_or_default()
 }
 
 pub fn session(tenant: &TenantId, number_hash: &str) -> Key {
-    Key { pk: format!("TENANT#{tenant}#PHONE#{number_hash}"), sk: "SESSION".into() }
+    Key { pk: phone(tenant, number_hash), sk: "SESSION".into() }
 }
 
 pub fn pace(tenant: &TenantId, sender: &str) -> Key {

@@ -11,13 +11,14 @@ use super::keys::{self, Subject};
 use super::meter;
 use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
+use crate::domain::answer::Answer;
 use crate::domain::message::{Facts, Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
 use crate::domain::report::Report;
 use crate::domain::tenant::TenantId;
 
-const SEALED: &[&str] = &["to", "body", "direct"];
+const SEALED: &[&str] = &["to", "body", "direct", "inbound"];
 const NEW: &str = "attribute_not_exists(pk)";
 const UNCHANGED: &str = "revision = :seen";
 
@@ -27,8 +28,11 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
     table.place(&mut item, keys::TIME, log, entry);
     if let Some(subject) = awaits(message) {
         table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
+    } else if let (true, Some(peer)) = (message.is_said(), message.peer()) {
+        let at = keys::instant_and(message.decided_at.unwrap_or(message.due_at), message.id.as_str());
+        table.place(&mut item, keys::ABOUT, keys::phone(tenant, &table.keyring().address_hash(&peer)), at);
     }
-    if message.status <= Status::Sending {
+    if message.is_waiting() {
         let (shard, entry) = keys::due_entry(tenant, message.id.as_str(), message.wakes_at());
         table.place(&mut item, keys::DUE, shard, entry);
     }
@@ -343,6 +347,23 @@ pub async fn merge(
     }
 }
 
+/// What puts `message`, which must not be there yet; part of whatever else it brings about.
+pub fn creating(table: &Table, tenant: &TenantId, message: &Message) -> Result<Write, StoreError> {
+    Write::put(table, item(table, tenant, message)?, NEW, HashMap::new())
+}
+
+/// What notes the answer to a reminder; the latest counts.
+pub fn answering(table: &Table, tenant: &TenantId, id: &MessageId, answer: Answer, at: Timestamp) -> Result<Write, StoreError> {
+    let step = String::from(Step::with(at, "answered", answer.word()));
+    let values = HashMap::from([
+        (":answer".to_string(), AttributeValue::S(answer.word().into())),
+        (":step".to_string(), AttributeValue::L(vec![AttributeValue::S(step)])),
+        (":one".to_string(), number(1)),
+    ]);
+    let expression = "SET answer = :answer, timeline = list_append(timeline, :step) ADD revision :one";
+    Write::update(table, &keys::message(tenant, id), expression, Some("attribute_exists(pk)"), values)
+}
+
 /// Those of `ids` that exist.
 pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
     let items = table.get_many(ids.iter().map(|id| keys::message(tenant, id)).collect()).await?;
@@ -377,7 +398,8 @@ pub async fn log_page(
         after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
     let range = Some((start, "~".to_string()));
     let limit = Some(limit.min(1000) as i32);
-    let (entries, next) = table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None, order: Order::Earliest }).await?;
+    let (entries, next) =
+        table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None, order: Order::Earliest }).await?;
     Ok((by_time(table, entries).await?, next.is_none()))
 }
 

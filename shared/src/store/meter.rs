@@ -46,7 +46,7 @@ pub async fn note_alert(table: &Table, tenant: &TenantId, month: &str, share: u8
 /// Adds `amount`, which may be negative; if it is not and there is a `limit`, only within it.
 ///
 /// `None` if the amount alone exceeds the limit.
-pub(super) fn add(
+pub fn add(
     table: &Table,
     tenant: &TenantId,
     month: &str,

@@ -5,8 +5,10 @@
 
 pub mod accepted;
 pub mod batches;
+pub mod beside;
 pub mod consents;
 pub mod contacts;
+pub mod conversations;
 pub mod due;
 pub mod keys;
 pub mod lessons;
@@ -14,6 +16,7 @@ pub mod messages;
 pub mod meter;
 mod numbers;
 pub mod pace;
+mod page;
 pub mod payments;
 pub mod recurring;
 pub mod seal;
@@ -25,4 +28,4 @@ mod transaction;
 
 pub use aws_sdk_dynamodb::Client;
 pub use table::{StoreError, Table};
-pub use transaction::Write;
+pub use transaction::{Write, write_all_if};

@@ -106,7 +106,12 @@ impl Keyring {
 
     /// The keyed hash by which a number is looked up, as hex.
     pub fn number_hash(&self, number: &PhoneNumber) -> String {
-        let tag = hmac::sign(&self.hash, number.e164().as_bytes());
+        self.address_hash(number.e164())
+    }
+
+    /// The same of any address that somebody writes from.
+    pub fn address_hash(&self, address: &str) -> String {
+        let tag = hmac::sign(&self.hash, address.as_bytes());
         tag.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

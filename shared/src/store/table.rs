@@ -219,7 +219,8 @@ impl Table {
         let mut items = Vec::new();
         let mut after = None;
         loop {
-            let (page, next) = self.query(Query { pk, index, range: range.clone(), limit: None, after, order: Order::Earliest }).await?;
+            let (page, next) =
+                self.query(Query { pk, index, range: range.clone(), limit: None, after, order: Order::Earliest }).await?;
             items.extend(page);
             match next {
                 None => return Ok(items),

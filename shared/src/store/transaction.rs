@@ -29,18 +29,18 @@ pub(super) enum Refused {
 }
 
 impl Write {
-    /// Puts `item` if `condition` holds; `values` fill its placeholders.
-    pub(super) fn put(
+    /// Puts `item` if `condition` holds, or in any case without one; `values` fill its placeholders.
+    pub(super) fn put<'a>(
         table: &Table,
         item: Item,
-        condition: &str,
+        condition: impl Into<Option<&'a str>>,
         values: HashMap<String, AttributeValue>,
     ) -> Result<Self, StoreError> {
         let values = (!values.is_empty()).then_some(values);
         let put = Put::builder()
             .table_name(&table.name)
             .set_item(Some(item))
-            .condition_expression(condition)
+            .set_condition_expression(condition.into().map(str::to_string))
             .set_expression_attribute_values(values)
             .build()
             .map_err(StoreError::unreachable)?;
@@ -133,7 +133,7 @@ pub(super) async fn write_if(table: &Table, write: Write) -> Result<bool, StoreE
 }
 
 /// Writes all of `writes` or none. Whether every condition held.
-pub(super) async fn write_all_if(table: &Table, writes: Vec<Write>) -> Result<bool, StoreError> {
+pub async fn write_all_if(table: &Table, writes: Vec<Write>) -> Result<bool, StoreError> {
     let mut patience = Patience::default();
     loop {
         match transact(table, writes.clone()).await {

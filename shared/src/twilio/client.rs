@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::credentials::Credentials;
 use super::error_codes::{self, Class};
-use super::twiml;
+use super::twiml::{self, Voice};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
 use crate::domain::report::Report;
@@ -60,7 +60,10 @@ impl Outgoing {
                 let call = direct.and_then(|direct| direct.call.clone()).unwrap_or_default();
                 match &call.twiml_url {
                     Some(url) => form.push(("Url", url.clone())),
-                    None => form.push(("Twiml", twiml::say(&body, call.voice.as_deref(), call.language.as_deref()))),
+                    None => form.push((
+                        "Twiml",
+                        twiml::say(&body, Voice { name: call.voice.as_deref(), language: call.language.as_deref() }),
+                    )),
                 }
                 form.extend(CALL_EVENTS.map(|event| ("StatusCallbackEvent", event.to_string())));
                 form.push(("TimeLimit", (call.max_minutes.max(1) * 60).to_string()));

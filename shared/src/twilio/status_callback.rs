@@ -5,13 +5,25 @@
 
 use super::client::is_sid;
 use super::form::Form;
+use crate::domain::message::MessageId;
 use crate::domain::report::Report;
+use crate::domain::tenant::TenantId;
 
 /// Which callbacks, as Twilio names their parameters: the SID and the status stand in the first that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Of {
     Message,
     Call,
+}
+
+/// Where Twilio reports on message `id` of ours, so that a callback that beats our write of the SID still lands
+/// (lessons B3). The fragment, which is neither sent nor signed, asks Twilio to repeat what we could not take.
+pub fn url(public_url: &str, tenant: &TenantId, of: Of, id: &MessageId) -> String {
+    let resource = match of {
+        Of::Message => "status",
+        Of::Call => "voice/status",
+    };
+    format!("{public_url}/twilio/{tenant}/{resource}?message={id}#rc=3&rp=5xx,ct,rt")
 }
 
 /// What is said elsewhere in the report, what is the same in every one, and what is personal.

@@ -52,9 +52,10 @@ pub(super) async fn verdicts(
 ) -> Result<Vec<Finding>, ContextError> {
     let table = cx.table().await?;
     let numbers: Vec<&PhoneNumber> = Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel)).collect();
-    let stopped = consents::stopped(table, tenant, &numbers).await?;
+    let standings = consents::standings(table, tenant, &numbers).await?;
     let question = Question::about(settings, contact, message, None);
-    let mut findings = policy::explain(&question, |number| stopped.contains(number), at);
+    let stops = |number: &PhoneNumber| standings.get(number).is_some_and(|standing| standing.stops(question.category));
+    let mut findings = policy::explain(&question, stops, at);
     let finding = |rule, channel, reason: Option<Reason>| {
         let verdict = reason.map_or(Verdict::Send, Verdict::Skip);
         Finding { rule, channel: Some(channel), verdict }

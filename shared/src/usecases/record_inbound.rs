@@ -1,50 +1,272 @@
-//! Somebody texts us: STOP and START are obeyed at once (S0-102).
+//! Somebody texts us: stored once, obeyed at once (S0-102), answered if the tenant wants, told to the world.
+//!
+//! Everything that a text brings about is one transaction on the condition that the text is not stored yet:
+//! Twilio may bring it again, and what it brought about before happens no second time.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::claim;
+use super::tell_of_inbound::tell_of_inbound;
 use crate::context::{Context, ContextError};
-use crate::domain::consent::{self, Keyword};
-use crate::domain::phone::{self, PhoneNumber, Strictness};
-use crate::domain::tenant::TenantId;
-use crate::store::consents::{self, Source};
-use crate::store::sessions;
+use crate::domain::answer;
+use crate::domain::channel::Channel;
+use crate::domain::compose::billed_units;
+use crate::domain::consent::{self, Manner, Reading, Scope, Wish};
+use crate::domain::contact::Category;
+use crate::domain::conversation::Conversation;
+use crate::domain::encoded_body;
+use crate::domain::inbound::{self, Answered, Inbound, Media, Peer};
+use crate::domain::message::{Direct, Facts, Message, MessageId, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::phone::PhoneNumber;
+use crate::domain::price_list;
+use crate::domain::reminder::Kind;
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::beside::{self, Beside};
+use crate::store::consents::{self, Entry, Method};
+use crate::store::conversations::{self, ConversationId};
+use crate::store::{StoreError, Table, Write, lessons, messages, meter, sessions, write_all_if};
+use crate::telemetry;
 
-/// What an inbound message says.
-#[derive(Clone, Debug)]
-pub struct Inbound {
+/// A text as Twilio tells of it.
+#[derive(Clone, Debug, Default)]
+pub struct Text {
     pub sid: String,
-    /// As Twilio gives it; may be no number at all.
+    /// May be no number at all.
     pub from: String,
+    /// Which of the tenant's numbers it came to.
+    pub to: String,
     pub body: String,
+    pub media: Vec<Media>,
+    /// What Twilio took it for: STOP, START, HELP; only with Advanced Opt-Out.
+    pub opt_out_type: Option<String>,
+    /// What the pressed button of a template stands for.
+    pub button: Option<String>,
+    /// Twilio's id of the message that it is a reply to.
+    pub replied_to: Option<String>,
+    /// Everything else that Twilio said.
+    pub params: Vec<(String, String)>,
 }
 
-/// Records the wish that `inbound` expresses, if it is a keyword, for its number on every channel; and
-/// that a number which writes over WhatsApp takes free text for a day (D14).
-pub async fn record_inbound(
-    cx: &Context,
-    tenant: &TenantId,
-    inbound: &Inbound,
-    now: Timestamp,
-) -> Result<Option<Keyword>, ContextError> {
-    let wish = consent::keyword(&inbound.body);
-    let over_whatsapp = inbound.from.starts_with("whatsapp:");
-    if wish.is_none() && !over_whatsapp {
-        return Ok(None);
-    }
+/// What is answered: the message is stored already, Twilio sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub id: MessageId,
+    pub text: String,
+}
+
+/// Others may write at the same instant; after so many looks Twilio has to come again.
+const TRIES: u32 = 8;
+/// A reminder takes answers until its lesson begins, if it went at most so long ago.
+const ANSWERS_COUNT: SignedDuration = SignedDuration::from_hours(24 * 14);
+/// So far back in the conversation is the reminder looked for.
+const LOOK_BACK: u32 = 50;
+
+/// Our id of what came in: the same again is the same.
+pub fn inbound_id(tenant: &TenantId, sid: &str) -> MessageId {
+    MessageId::derive(tenant, &["inbound", sid])
+}
+
+/// Stores `text` and does what it asks for. What is answered is the same however often it comes.
+///
+/// # Errors
+/// Nothing was written: whoever brought it brings it again.
+pub async fn record_inbound(cx: &Context, tenant: &TenantId, text: &Text, now: Timestamp) -> Result<Option<Reply>, ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    match PhoneNumber::parse(&inbound.from, &settings.default_region, Strictness::Possible) {
-        Ok(number) => {
-            if over_whatsapp {
-                sessions::open(cx.table().await?, tenant, &number, now).await?;
-            }
-            let Some(wish) = wish else { return Ok(None) };
-            consents::record(cx.table().await?, tenant, &number, wish, Source::Inbound(&inbound.sid), now).await?;
-            tracing::info!(%tenant, from = ?number, ?wish, "a wish was recorded");
-            Ok(Some(wish))
+    let table = cx.table().await?;
+    let peer = Peer::parse(&text.from, &settings.default_region);
+    let id = inbound_id(tenant, &text.sid);
+    for _ in 0..TRIES {
+        let known = beside::read(table, tenant, &id, peer.address()).await?;
+        if let Some(message) = &known.message {
+            tell_of_inbound(cx, tenant, message).await?;
+            return reply_of(table, tenant, message).await;
         }
-        Err(error) => {
-            tracing::info!(%tenant, from = phone::mask(&inbound.from), %error, "a keyword from what is no number");
-            Ok(None)
+        let arrived = Arrived { cx, tenant, settings: &settings, table, text, peer: &peer, now };
+        let (message, reply, writes) = arrived.consequences(id.clone(), known).await?;
+        if write_all_if(table, writes).await? {
+            telemetry::message(tenant, &message);
+            tell_of_inbound(cx, tenant, &message).await?;
+            return Ok(reply.map(|reply| Reply { id: reply.id, text: reply.body.unwrap_or_default() }));
         }
+    }
+    Err(StoreError::Unreachable("a conversation kept changing".into()).into())
+}
+
+async fn reply_of(table: &Table, tenant: &TenantId, message: &Message) -> Result<Option<Reply>, ContextError> {
+    let Some(id) = message.inbound.as_ref().and_then(|inbound| inbound.reply.clone()) else { return Ok(None) };
+    let reply = messages::get_many(table, tenant, std::slice::from_ref(&id)).await?.pop();
+    Ok(reply.and_then(|reply| Some(Reply { id, text: reply.body? })))
+}
+
+/// A text that is not stored yet, and all that bears on what it brings about.
+struct Arrived<'a> {
+    cx: &'a Context,
+    tenant: &'a TenantId,
+    settings: &'a Settings,
+    table: &'a Table,
+    text: &'a Text,
+    peer: &'a Peer,
+    now: Timestamp,
+}
+
+impl Arrived<'_> {
+    /// The text as it is stored, what is answered, and everything that is written.
+    async fn consequences(&self, id: MessageId, known: Beside) -> Result<(Message, Option<Message>, Vec<Write>), ContextError> {
+        let Self { tenant, settings, table, text, now, .. } = *self;
+        let channel = inbound::channel(&text.from, text.media.len());
+        let body = encoded_body::decoded(&text.body);
+        let said = text.button.as_deref().unwrap_or(&body);
+        let to_toll_free = price_list::is_toll_free(&text.to) && channel != Channel::Whatsapp;
+        let mut reading = consent::read(said, &settings.consent, text.opt_out_type.as_deref(), to_toll_free);
+        let mut answers = None;
+        if !known.consent.standing.stopped && matches!(reading.wish, None | Some((Wish::Start(Scope::All), _))) {
+            answers = self.answered(said).await?;
+        }
+        if answers.is_some() {
+            reading = Reading::default();
+        }
+
+        let mut writes = Vec::new();
+        if let (Some((wish, manner)), Some(number)) = (&reading.wish, self.peer.number())
+            && *wish != Wish::Help
+        {
+            let method = if *manner == Manner::Phrase { Method::Phrase } else { Method::Keyword };
+            let (source, wish) = (text.sid.clone(), wish.clone());
+            let entry = Entry { number: number.clone(), at: now, wish, method, source, by: None, reason: None };
+            writes.extend(consents::change(table, tenant, &known.consent, &entry)?);
+        }
+        if let (Channel::Whatsapp, Some(number)) = (channel, self.peer.number()) {
+            writes.push(sessions::opening(table, tenant, number, now)?);
+        }
+        if let Some(answered) = &answers {
+            writes.push(messages::answering(table, tenant, &answered.reminder, answered.answer, now)?);
+        }
+
+        let conversation = known.conversation.unwrap_or_else(|| Conversation::new(self.peer.address(), channel, now));
+        let may_answer = conversation.takes_answer(now) && !settings.is_own(&text.from);
+        let mut conversation = conversation.with(Some(&body), channel, reading.review, now);
+        let standing =
+            reading.wish.as_ref().map_or_else(|| known.consent.standing.clone(), |(wish, _)| known.consent.standing.after(wish));
+        let mut reply = None;
+        if let (true, Some(number), Some(answer)) =
+            (may_answer, self.peer.number(), self.answer(&reading, answers.as_ref(), said, standing.stopped, channel))
+            && let Some((message, money)) = self.reply(&id, number, channel, answer).await?
+        {
+            conversation = conversation.answered_at(now);
+            writes.push(messages::creating(table, tenant, &message)?);
+            writes.extend(money);
+            reply = Some(message);
+        }
+        writes.push(conversations::change(table, tenant, conversation)?);
+
+        let inbound = Inbound {
+            from: text.from.clone(),
+            to: text.to.clone(),
+            media: text.media.clone(),
+            params: text.params.clone(),
+            reading,
+            answers,
+            reply: reply.as_ref().map(|reply| reply.id.clone()),
+            told: false,
+        };
+        // Of a number that several share, nobody knows who of them wrote.
+        let contact = if let [one] = known.contacts.as_slice() { Some(one.clone()) } else { None };
+        let message = Message {
+            contact,
+            channel: Some(channel),
+            inbound: Some(Box::new(inbound)),
+            status: Status::Received,
+            decided_at: Some(now),
+            to: self.peer.number().cloned(),
+            body: Some(body.into_owned()),
+            sid: Some(text.sid.clone()),
+            ..Message::waiting(id, Kind::Inbound, Facts::Direct, now, Step::new(now, "received"))
+        };
+        // First, so that a text that is stored meanwhile is what refuses the rest.
+        writes.insert(0, messages::creating(table, tenant, &message)?);
+        Ok((message, reply, writes))
+    }
+
+    /// The reminder that `said` answers: the latest that asked and has no answer yet, or else the latest.
+    async fn answered(&self, said: &str) -> Result<Option<Answered>, ContextError> {
+        let Self { tenant, settings, table, text, now, .. } = *self;
+        let asks = settings.types.lesson_reminder.asks_for_answer;
+        let Some(answer) = answer::read(said, &settings.answers).filter(|_| asks && self.peer.number().is_some()) else {
+            return Ok(None);
+        };
+        let id = ConversationId::of(table, self.peer.address());
+        let (latest, _) = conversations::messages(table, tenant, &id, None, LOOK_BACK).await?;
+        let takes = |message: &&Message| {
+            let went = message.decided_at.unwrap_or(message.due_at);
+            message.kind == Kind::LessonReminder && message.facts == Facts::Reminder && now.duration_since(went) < ANSWERS_COUNT
+        };
+        let reminders: Vec<&Message> = latest.iter().filter(takes).collect();
+        let subjects: Vec<&str> = reminders.iter().map(|reminder| reminder.subject.as_str()).collect();
+        let lessons = lessons::get_many(table, tenant, &subjects).await?;
+        let is_ahead = |reminder: &Message| lessons.get(&reminder.subject).is_some_and(|lesson| lesson.starts_at > now);
+        let ahead: Vec<&Message> = reminders.into_iter().filter(|reminder| is_ahead(reminder)).collect();
+        let replied_to = ahead.iter().find(|reminder| text.replied_to.is_some() && reminder.sid == text.replied_to);
+        let open = ahead.iter().find(|reminder| reminder.answer.is_none());
+        let reminder = replied_to.or(open).or(ahead.first());
+        Ok(reminder.map(|reminder| Answered { answer, reminder: reminder.id.clone() }))
+    }
+
+    /// What is answered, if anything: once, and nothing that Twilio says already (lessons B8).
+    fn answer(
+        &self,
+        reading: &Reading,
+        answers: Option<&Answered>,
+        said: &str,
+        is_stopped: bool,
+        channel: Channel,
+    ) -> Option<String> {
+        let settings = self.settings;
+        if let Some(answered) = answers {
+            return settings.answers.text(answered.answer).map(str::to_string);
+        }
+        if let Some((wish, manner)) = &reading.wish {
+            let is_sms = channel != Channel::Whatsapp;
+            return consent::answer(wish, *manner, &settings.consent, &settings.name, is_sms, self.text.opt_out_type.is_some());
+        }
+        settings.keyword_reply(said).filter(|_| !is_stopped).map(str::to_string)
+    }
+
+    /// The answer as a message of ours, paid for; `None` if the month's limit does not cover it.
+    async fn reply(
+        &self,
+        inbound: &MessageId,
+        number: &PhoneNumber,
+        channel: Channel,
+        body: String,
+    ) -> Result<Option<(Message, Option<Write>)>, ContextError> {
+        let Self { tenant, settings, table, now, .. } = *self;
+        let channel = if channel == Channel::Mms { Channel::Sms } else { channel };
+        let units = billed_units(channel, &body, None);
+        let cost = Micros(settings.price(channel, number).0 * i64::from(units));
+        let month = claim::month(settings, self.cx.account(tenant, now).await?.is_simulated(), now);
+        let limit = settings.limit(Category::General);
+        if let Some(limit) = limit
+            && meter::used(table, tenant, &month).await?.0 + cost.0 > limit.0
+        {
+            tracing::info!(%tenant, inbound = %inbound, "not answered: the month's limit does not cover it");
+            return Ok(None);
+        }
+        let money = meter::add(table, tenant, &month, cost, limit)?;
+        let id = MessageId::derive(tenant, &["reply", inbound.as_str()]);
+        let direct = Direct { reference: Some(inbound.to_string()), ..Direct::of(Category::General) };
+        let message = Message {
+            channel: Some(channel),
+            direct: Some(Box::new(direct)),
+            status: Status::Accepted,
+            decided_at: Some(now),
+            to: Some(number.clone()),
+            body: Some(body),
+            segments: Some(units),
+            cost: Some(cost),
+            month: Some(month),
+            ..Message::waiting(id, Kind::Message, Facts::Direct, now, Step::with(now, "replied", inbound))
+        };
+        Ok(Some((message, money)))
     }
 }

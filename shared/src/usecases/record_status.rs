@@ -4,14 +4,14 @@ use jiff::Timestamp;
 
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
-use crate::domain::consent::Keyword;
+use crate::domain::consent::{Scope, Wish};
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::money::Micros;
 use crate::domain::phone::{self, PhoneNumber, Strictness};
 use crate::domain::report::Report;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::Table;
-use crate::store::consents::{self, Source};
+use crate::store::consents::{self, Entry, Method};
 use crate::store::messages::{self, Change, Merged, Written};
 use crate::telemetry;
 
@@ -33,7 +33,7 @@ pub async fn record_status(
     }
     // First, so that a crash before the merge leaves a callback that does it all again.
     if report.error_code == Some(UNSUBSCRIBED) {
-        record_unsubscribed(cx, tenant, to.unwrap_or_default(), now).await?;
+        record_unsubscribed(cx, tenant, id, to.unwrap_or_default(), now).await?;
     }
     let merged = messages::merge(cx.table().await?, tenant, id, report, "callback", now).await?;
     match &merged {
@@ -51,13 +51,34 @@ pub async fn record_status(
     Ok(merged)
 }
 
-async fn record_unsubscribed(cx: &Context, tenant: &TenantId, to: &str, now: Timestamp) -> Result<(), ContextError> {
+async fn record_unsubscribed(
+    cx: &Context,
+    tenant: &TenantId,
+    id: &MessageId,
+    to: &str,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     let settings = cx.settings(tenant, now).await?;
     match PhoneNumber::parse(to, &settings.default_region, Strictness::Possible) {
-        Ok(to) => consents::record(cx.table().await?, tenant, &to, Keyword::Stop, Source::Refusal(UNSUBSCRIBED), now).await?,
+        Ok(to) => {
+            consents::record(cx.table().await?, tenant, &refusal(&to, id, now)).await?;
+        }
         Err(error) => tracing::warn!(%tenant, to = phone::mask(to), %error, "an opt-out of what is no number"),
     }
     Ok(())
+}
+
+/// The wish that a refusal with 21610 tells of: the number had opted out at Twilio.
+pub(super) fn refusal(number: &PhoneNumber, id: &MessageId, at: Timestamp) -> Entry {
+    Entry {
+        number: number.clone(),
+        at,
+        wish: Wish::Stop(Scope::All),
+        method: Method::Refusal,
+        source: id.to_string(),
+        by: None,
+        reason: None,
+    }
 }
 
 /// Charges `message` what it costs by all that Twilio said: spent is spent, whatever the limit says.

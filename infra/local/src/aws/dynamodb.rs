@@ -103,3 +103,18 @@ fn refusal(message: &str) -> DynoxideError {
         None => DynoxideError::ValidationException(message.to_owned()),
     }
 }
+
+/// Every item of the table, in DynamoDB's JSON.
+pub(super) fn items(database: &Database) -> Vec<serde_json::Value> {
+    let mut items = Vec::new();
+    let mut request = serde_json::json!({ "TableName": crate::table::TABLE });
+    loop {
+        let page = serde_json::from_value(request.clone()).ok().and_then(|request| database.scan(request).ok());
+        let Some(page) = page.and_then(|page| serde_json::to_value(page).ok()) else { return items };
+        items.extend(page["Items"].as_array().cloned().unwrap_or_default());
+        match &page["LastEvaluatedKey"] {
+            serde_json::Value::Object(key) => request["ExclusiveStartKey"] = serde_json::Value::Object(key.clone()),
+            _ => return items,
+        }
+    }
+}

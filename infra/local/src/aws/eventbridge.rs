@@ -2,6 +2,8 @@
 //!
 //! No buses, rules or patterns: the host knows which function wants which event.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,6 +51,11 @@ impl Aws {
         std::mem::take(&mut *lock(&self.0.events))
     }
 
+    /// Refuses every event from now on, or no more.
+    pub fn refuse_events(&self, refused: bool) {
+        self.0.events_refused.store(refused, Ordering::SeqCst);
+    }
+
     /// Woken by every event.
     pub fn event_arrived(&self) -> &Notify {
         &self.0.event_arrived
@@ -57,6 +64,9 @@ impl Aws {
     pub(super) fn answer_events(&self, operation: &str, body: &[u8]) -> Result<Value, Failure> {
         if operation != "PutEvents" {
             return Err(Failure::unknown_operation());
+        }
+        if self.0.events_refused.load(Ordering::SeqCst) {
+            return Err(Failure::new("AccessDeniedException", "the test refuses events"));
         }
         let request: PutEvents = read(body)?;
         if !(1..=10).contains(&request.entries.len()) {

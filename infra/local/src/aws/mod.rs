@@ -13,7 +13,7 @@ mod sqs;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -59,6 +59,7 @@ struct Inner {
     queues: Mutex<sqs::Queues>,
     message_arrived: Notify,
     events: Mutex<Vec<RecordedEvent>>,
+    events_refused: AtomicBool,
     event_arrived: Notify,
 }
 
@@ -79,6 +80,7 @@ impl Aws {
             queues: Mutex::default(),
             message_arrived: Notify::new(),
             events: Mutex::default(),
+            events_refused: AtomicBool::new(false),
             event_arrived: Notify::new(),
         })))
     }
@@ -120,6 +122,11 @@ impl Aws {
     /// How often each operation was called since the last reset: `DynamoDB.PutItem`, `AmazonSQS.SendMessage`.
     pub fn requests(&self) -> BTreeMap<String, u64> {
         lock(&self.0.requests).clone()
+    }
+
+    /// Everything that lies in the table, as it lies there; in no order. For tests that look behind the store.
+    pub fn items(&self) -> Vec<serde_json::Value> {
+        dynamodb::items(&self.0.database)
     }
 
     /// Starts counting anew.

@@ -168,8 +168,7 @@ async fn start(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
 
 /// Whether a request is for `sendMessage`: what sends is posted.
 fn is_sending(request: &Request) -> bool {
-    let resource = request.uri().path().split('/').nth(4).unwrap_or_default();
-    request.method() == Method::POST && ["messages", "notifications", "calls"].contains(&resource)
+    request.method() == Method::POST && gateway::is_sending(request.uri().path())
 }
 
 /// The minute tick and the daily jobs. Both jobs also run at the start: the machine may have been off at their hour.

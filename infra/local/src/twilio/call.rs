@@ -77,6 +77,21 @@ impl CallStatus {
         self >= Self::Completed
     }
 
+    /// The status of that word.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        let all = [
+            Self::Queued,
+            Self::Initiated,
+            Self::Ringing,
+            Self::InProgress,
+            Self::Completed,
+            Self::Busy,
+            Self::NoAnswer,
+            Self::Failed,
+        ];
+        all.into_iter().find(|status| status.word() == word)
+    }
+
     /// The word for it in the API, which does not know `initiated`.
     pub(super) fn shown(self) -> &'static str {
         if self == Self::Initiated { Self::Queued.word() } else { self.word() }
@@ -172,7 +187,7 @@ impl CallEntry {
 }
 
 /// How long saying the text of TwiML takes: 3 seconds, and one for each 15 characters begun outside of tags.
-fn text_secs(twiml: &str) -> u32 {
+pub(super) fn text_secs(twiml: &str) -> u32 {
     let mut inside_tag = false;
     let mut characters: u32 = 0;
     for character in twiml.chars() {

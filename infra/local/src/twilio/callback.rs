@@ -1,4 +1,4 @@
-//! The signed requests that report what happens to a message or a call, or bring a text.
+//! The signed requests that report what happens to a message or a call, or bring a text or a call.
 //!
 //! Parameters from twilio-facts §2, §3 and §6, connection overrides from §4. What happens is in `steps`,
 //! posting the requests in `delivery`.
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::address::{is_whatsapp, number};
 use super::call::{CallEntry, CallStatus};
 use super::ledger::{Entry, Status};
-use super::{Account, sid, signature, view};
+use super::{Account, InboundText, sid, signature, view};
 
 /// A signed form POST to one of our webhooks.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub struct Callback {
     /// The `I-Twilio-Idempotency-Token` header: the same for every try of one event.
     pub idempotency_token: String,
     pub(super) message_sid: String,
-    /// The status that it reports; `received` for an inbound message.
+    /// The status that it reports; `received` for an inbound message, and how far an inbound call is.
     pub(super) status: &'static str,
     pub(super) retry: Retry,
 }
@@ -53,6 +53,16 @@ impl Callback {
     /// The SID of the message or the call that it is about.
     pub fn message_sid(&self) -> &str {
         &self.message_sid
+    }
+
+    /// The first value of a parameter.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The SID of the text that it brings, if it does that and reports nothing.
+    pub(super) fn text_sid(&self) -> Option<&str> {
+        self.param("MessageSid").filter(|_| self.param("MessageStatus").is_none())
     }
 }
 
@@ -136,33 +146,59 @@ pub(super) fn call_status(account: &Account, call: &CallEntry, status: CallStatu
 }
 
 /// A text to one of the account's numbers.
-pub(super) fn inbound(account: &Account, url: &str, sid: &str, from: &str, to: &str, body: &str, segments: u32) -> Callback {
+pub(super) fn inbound(account: &Account, url: &str, sid: &str, text: &InboundText, segments: u32) -> Callback {
     let mut params = vec![
         ("ToCountry", String::new()),
         ("ToState", String::new()),
         ("SmsMessageSid", sid.to_owned()),
-        ("NumMedia", "0".to_owned()),
+        ("NumMedia", text.media.len().to_string()),
         ("ToCity", String::new()),
         ("FromZip", String::new()),
         ("SmsSid", sid.to_owned()),
         ("FromState", String::new()),
         ("SmsStatus", "received".to_owned()),
         ("FromCity", String::new()),
-        ("Body", body.to_owned()),
+        ("Body", text.body.clone()),
         ("FromCountry", String::new()),
-        ("To", to.to_owned()),
+        ("To", text.to.clone()),
         ("ToZip", String::new()),
         ("NumSegments", segments.to_string()),
         ("MessageSid", sid.to_owned()),
         ("AccountSid", account.sid.clone()),
-        ("From", from.to_owned()),
+        ("From", text.from.clone()),
         ("ApiVersion", view::API_VERSION.to_owned()),
     ];
-    if is_whatsapp(from) {
+    if is_whatsapp(&text.from) {
         params.push(("ProfileName", "Local".to_owned()));
-        params.push(("WaId", number(from).trim_start_matches('+').to_owned()));
+        params.push(("WaId", number(&text.from).trim_start_matches('+').to_owned()));
     }
-    signed(account, url, owned(params))
+    let mut params = owned(params);
+    for (index, medium) in text.media.iter().enumerate() {
+        params.push((format!("MediaUrl{index}"), medium.url.clone()));
+        params.push((format!("MediaContentType{index}"), medium.content_type.clone()));
+    }
+    signed(account, url, replaced(params, text.params.clone()))
+}
+
+/// A step of a call to one of the account's numbers. `step` says which, and what comes with it.
+pub(super) fn inbound_call(account: &Account, url: &str, sid: &str, from: &str, to: &str, step: &[(&str, &str)]) -> Callback {
+    let mut params = owned(vec![
+        ("CallSid", sid.to_owned()),
+        ("AccountSid", account.sid.clone()),
+        ("From", from.to_owned()),
+        ("Caller", from.to_owned()),
+        ("To", to.to_owned()),
+        ("Called", to.to_owned()),
+        ("Direction", "inbound".to_owned()),
+        ("ApiVersion", view::API_VERSION.to_owned()),
+    ]);
+    for who in ["From", "Caller", "To", "Called"] {
+        params.extend(["City", "State", "Zip", "Country"].map(|place| (format!("{who}{place}"), String::new())));
+    }
+    let step = step.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+    let callback = signed(account, url, replaced(params, owned(step)));
+    let status = callback.param("CallStatus").and_then(CallStatus::parse).unwrap_or(CallStatus::InProgress);
+    Callback { status: status.word(), ..callback }
 }
 
 impl Retry {
@@ -193,6 +229,13 @@ impl Retry {
             Outcome::NotAnswered => self.read,
         }
     }
+}
+
+/// The parameters with others, each in the place of those of its name.
+fn replaced(mut params: Vec<(String, String)>, others: Vec<(String, String)>) -> Vec<(String, String)> {
+    params.retain(|(name, _)| others.iter().all(|(other, _)| other != name));
+    params.extend(others);
+    params
 }
 
 fn owned(params: Vec<(&str, String)>) -> Vec<(String, String)> {

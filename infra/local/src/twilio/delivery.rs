@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::callback::{self, Callback, Outcome};
 use super::ledger::Progress;
 use super::steps::Step;
+use super::twiml::{self, Element};
 use super::{Account, LocalTwilio, Receipts, State};
 
 /// How many callbacks are under way at once.
@@ -27,7 +28,7 @@ const FIRST_BACK_OFF: Duration = Duration::from_millis(200);
 pub struct Attempt {
     /// Or the call's.
     pub message_sid: String,
-    /// The status that it reported; `received` for an inbound message.
+    /// The status that it reported; `received` for an inbound message, and how far an inbound call was.
     pub status: &'static str,
     pub url: String,
     /// The webhook's HTTP status; none if it could not be reached or did not answer.
@@ -37,10 +38,36 @@ pub struct Attempt {
 
 /// What a webhook answered.
 #[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct WebhookAnswer {
     pub status: u16,
     pub content_type: Option<String>,
     pub body: String,
+}
+
+impl WebhookAnswer {
+    pub(super) fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The content type in lower case, without its parameters.
+    pub(super) fn media_type(&self) -> String {
+        let content_type = self.content_type.as_deref().unwrap_or_default();
+        content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    }
+
+    /// The `<Response>` in it, if it has one that Twilio would read.
+    pub(super) fn twiml(&self) -> Option<Element> {
+        let is_xml = matches!(self.media_type().as_str(), "text/xml" | "application/xml" | "text/html");
+        if !is_xml || !self.is_success() {
+            return None;
+        }
+        let response = twiml::read(&self.body);
+        if response.is_none() {
+            tracing::warn!("a webhook's answer is no TwiML: Twilio would report error 12100");
+        }
+        response
+    }
 }
 
 impl LocalTwilio {
@@ -74,7 +101,8 @@ impl LocalTwilio {
         self.state().pending.first_key_value().map(|((due, _), _)| *due)
     }
 
-    /// Posts a callback, and again as often as its URL asks for. None if nobody answered.
+    /// Posts a callback, and again as often as its URL asks for; then does what the webhook answers to a
+    /// text. None if nobody answered.
     pub async fn deliver(&self, callback: &Callback) -> Option<WebhookAnswer> {
         let mut back_off = FIRST_BACK_OFF;
         let mut tries = 0;
@@ -89,13 +117,18 @@ impl LocalTwilio {
             back_off *= 2;
         };
         self.write_status(&mut self.state(), &callback.message_sid);
+        if let Some(answer) = &answer {
+            self.obey(callback, answer);
+        }
         answer
     }
 
-    /// Notes what a webhook answered to a callback that a simulator brought: it is through.
-    pub fn brought(&self, callback: &Callback, answer: u16) {
-        self.record_attempt(callback, Some(answer));
+    /// Notes what a webhook answered to a callback that a simulator brought, which is through, and does what
+    /// it answers to a text.
+    pub fn brought(&self, callback: &Callback, answer: &WebhookAnswer) {
+        self.record_attempt(callback, Some(answer.status));
         self.write_status(&mut self.state(), &callback.message_sid);
+        self.obey(callback, answer);
     }
 
     /// Notes what a webhook answered to a callback.

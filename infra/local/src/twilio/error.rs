@@ -39,6 +39,11 @@ impl ApiError {
         Self { status: StatusCode::TOO_MANY_REQUESTS, code: 21611, message: "SMS queue is full.".to_owned() }
     }
 
+    /// The recipient wants nothing from this sender.
+    pub(super) fn unsubscribed() -> Self {
+        Self::refused(21610, "Attempt to send to unsubscribed recipient")
+    }
+
     /// Something still happens to what is to be deleted.
     pub(super) fn not_complete() -> Self {
         let message = "Cannot delete this resource before it is complete".to_owned();

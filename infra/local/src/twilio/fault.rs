@@ -1,6 +1,7 @@
 //! Scripted faults: what goes wrong, for whom and how often. Where they strike is in `answer` and `steps`.
 //!
-//! One script for messages and calls: each submission counts, whichever it is of.
+//! One script for messages and calls: each submission counts, whichever it is of. A reply that a webhook
+//! asks for counts for what goes wrong later.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,29 @@ pub struct Rule {
     pub every: Option<u32>,
 }
 
+impl Fault {
+    /// Whether it strikes after the answer to the submission.
+    fn comes_later(self) -> bool {
+        match self {
+            Self::DuplicateCallbacks
+            | Self::ReorderedCallbacks
+            | Self::LostCallbacks
+            | Self::Undelivered(_)
+            | Self::FailedLater(_)
+            | Self::Busy => true,
+            Self::AcceptThenDrop
+            | Self::DropBeforeAccept
+            | Self::TooManyRequests
+            | Self::QueueFull
+            | Self::ServerErrorBeforeAccept
+            | Self::ServerErrorAfterAccept
+            | Self::Unavailable
+            | Self::Slow(_)
+            | Self::CallbackBeforeResponse => false,
+        }
+    }
+}
+
 /// A rule, and how often it has matched and fired.
 #[derive(Clone, Debug, Serialize)]
 pub struct ArmedRule {
@@ -80,8 +104,21 @@ impl Script {
 
     /// What goes wrong with the next submission to `to`.
     pub(super) fn strike(&mut self, to: &str) -> Option<Fault> {
+        self.strike_by(to, |_| true)
+    }
+
+    /// As `strike`, for a reply that a webhook asks for: nobody waits for an answer to it, and rules about
+    /// the answer do not count it.
+    pub(super) fn strike_reply(&mut self, to: &str) -> Option<Fault> {
+        self.strike_by(to, Fault::comes_later)
+    }
+
+    fn strike_by(&mut self, to: &str, can_strike: impl Fn(Fault) -> bool) -> Option<Fault> {
         let mut struck = None;
         for armed in &mut self.0 {
+            if !can_strike(armed.rule.fault) {
+                continue;
+            }
             if armed.rule.to.as_deref().is_some_and(|only| number(only) != number(to)) {
                 continue;
             }

@@ -1,9 +1,10 @@
-//! The ledger: every message and every call that was accepted, in that order, and how far it got.
+//! The ledger: every message and every call that was accepted, in that order, and how far it got; and who
+//! has blocked whom.
 //!
 //! In a file it is JSON lines, each written whole before anyone learns of what it says, so a killed
 //! process loses nothing that it has answered for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -54,6 +55,17 @@ pub struct Entry {
     /// Whether the account has deleted it: the API no longer knows it, but accepted it was.
     #[serde(default)]
     pub deleted: bool,
+    /// The SID of the text that it answers, if a webhook asked for it rather than the API.
+    #[serde(default)]
+    pub in_reply_to: Option<String>,
+}
+
+/// Somebody wants no more texts from one of an account's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Block {
+    pub(super) account_sid: String,
+    pub(super) sender: String,
+    pub(super) recipient: String,
 }
 
 /// How far a message or a call got. Those of one kind can be compared.
@@ -86,14 +98,17 @@ enum Line {
         status: CallStatus,
         at: Timestamp,
     },
-    /// The SID of an inbound message, so that a restart does not give it away again.
+    /// The SID of an inbound message or call, so that a restart does not give it away again.
     Inbound(String),
+    Blocked(Block),
+    Unblocked(Block),
 }
 
 pub(super) struct Ledger {
     messages: Accepted<Entry>,
     calls: Accepted<CallEntry>,
     inbound_count: u64,
+    blocks: HashSet<Block>,
     file: Option<File>,
 }
 
@@ -161,7 +176,8 @@ impl<T> Accepted<T> {
 
 impl Ledger {
     pub(super) fn open(path: Option<&Path>) -> io::Result<Self> {
-        let mut ledger = Self { messages: Accepted::new(), calls: Accepted::new(), inbound_count: 0, file: None };
+        let mut ledger =
+            Self { messages: Accepted::new(), calls: Accepted::new(), inbound_count: 0, blocks: HashSet::new(), file: None };
         let Some(path) = path else { return Ok(ledger) };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
         let mut text = Vec::new();
@@ -263,6 +279,24 @@ impl Ledger {
         self.append(&Line::Inbound(sid.to_owned()))
     }
 
+    /// Blocks, in memory even if it cannot be written.
+    pub(super) fn block(&mut self, block: Block) -> io::Result<()> {
+        self.blocks.insert(block.clone());
+        self.append(&Line::Blocked(block))
+    }
+
+    /// Unblocks, in memory even if it cannot be written.
+    pub(super) fn unblock(&mut self, block: Block) -> io::Result<()> {
+        self.blocks.remove(&block);
+        self.append(&Line::Unblocked(block))
+    }
+
+    /// Whether the recipient has blocked this sender of an account; without one, any of them.
+    pub(super) fn is_blocked(&self, account_sid: &str, sender: Option<&str>, recipient: &str) -> bool {
+        let is_meant = |block: &&Block| block.account_sid == account_sid && block.recipient == recipient;
+        self.blocks.iter().filter(is_meant).any(|block| sender.is_none_or(|sender| sender == block.sender))
+    }
+
     /// Writes a line to the file, then does what a restart would do with it.
     fn write(&mut self, line: Line) -> io::Result<()> {
         self.append(&line)?;
@@ -293,6 +327,12 @@ impl Ledger {
                 self.advance_call(&sid, status, at);
             }
             Line::Inbound(_) => self.inbound_count += 1,
+            Line::Blocked(block) => {
+                self.blocks.insert(block);
+            }
+            Line::Unblocked(block) => {
+                self.blocks.remove(&block);
+            }
         }
     }
 
@@ -330,6 +370,7 @@ mod tests {
             date_updated: now,
             error_code: None,
             deleted: false,
+            in_reply_to: None,
         }
     }
 
@@ -355,7 +396,7 @@ mod tests {
     fn a_message_of_an_older_ledger_is_still_read() {
         let mut line = serde_json::to_value(Line::Message(Box::new(entry("SM1")))).unwrap();
         let message = line["message"].as_object_mut().unwrap();
-        for field in ["media_urls", "content_sid", "content_variables", "deleted"] {
+        for field in ["media_urls", "content_sid", "content_variables", "deleted", "in_reply_to"] {
             message.remove(field).unwrap();
         }
 

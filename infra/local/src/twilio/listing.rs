@@ -245,6 +245,7 @@ mod tests {
             date_updated: created,
             error_code: None,
             deleted: false,
+            in_reply_to: None,
         }
     }
 

@@ -27,6 +27,9 @@ pub(super) async fn create(
         return Ok(response);
     }
     let submission = submission::check(&form, &account.senders)?;
+    if twilio.is_blocked(&account.sid, &submission) {
+        return Err(ApiError::unsubscribed());
+    }
     let entry = twilio.accept(&account, submission, fault).map_err(|error| ApiError::not_written(&error))?;
     let created = (StatusCode::CREATED, Json(view::message(&entry))).into_response();
     Ok(answer::after_acceptance(&twilio, &entry.sid, fault, created).await)

@@ -1,8 +1,10 @@
 //! The local Twilio: a real HTTP stand-in for the part of Twilio that we use.
 //!
-//! Same paths, fields, errors, magic numbers and signed callbacks for messages and calls; a ledger of what
-//! was accepted that outlives a killed process; and scripted faults. No phone numbers to buy, no scheduled
-//! messages; nothing is said on a call, no template is rendered and no media are fetched.
+//! Same paths, fields, errors, magic numbers and signed callbacks for messages and calls; texts and calls
+//! that come in, the messages that TwiML answers to a text, and Twilio's own list of opt-outs; a ledger of
+//! what was accepted that outlives a killed process; and scripted faults. No phone numbers to buy, no
+//! scheduled messages; nothing is said on a call, no template is rendered and no media are fetched. What
+//! came in is not in the API's lists.
 //! Facts from twilio-facts.md and data/http-fixtures.json, both collected from Twilio's public material.
 
 mod account;
@@ -17,18 +19,23 @@ mod control;
 mod delivery;
 mod error;
 mod fault;
+mod inbound;
+mod inbound_call;
 mod ledger;
 mod listing;
 mod media;
 mod messages;
+mod opt_out;
+mod reply;
 mod server;
 mod sid;
 mod signature;
 mod steps;
 mod submission;
+mod twiml;
 mod view;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
@@ -42,6 +49,7 @@ pub use call::{CallEntry, CallEvent, CallStatus};
 pub use callback::{Callback, signed};
 pub use delivery::{Attempt, WebhookAnswer};
 pub use fault::{ArmedRule, Fault, Rule};
+pub use inbound::{InboundMedia, InboundText};
 pub use ledger::{Entry, Status};
 pub use signature::sign;
 
@@ -93,6 +101,10 @@ pub struct Account {
     pub senders: Vec<String>,
     /// Where texts to those numbers go.
     pub inbound_url: Option<String>,
+    /// Where calls to those numbers go.
+    pub voice_url: Option<String>,
+    /// Where it is told that such a call has ended.
+    pub voice_status_url: Option<String>,
 }
 
 /// The Twilio of this process. Clones share everything.
@@ -117,6 +129,8 @@ struct State {
     pending: BTreeMap<(Timestamp, u64), Step>,
     steps_queued: u64,
     attempts: VecDeque<Attempt>,
+    /// The SIDs of the texts that a webhook has answered for good.
+    answered: HashSet<String>,
 }
 
 impl LocalTwilio {
@@ -132,6 +146,7 @@ impl LocalTwilio {
             pending: BTreeMap::new(),
             steps_queued: 0,
             attempts: VecDeque::new(),
+            answered: HashSet::new(),
         };
         Ok(Self(Arc::new(Inner {
             config,
@@ -180,19 +195,18 @@ impl LocalTwilio {
         self.state().script.rules().to_vec()
     }
 
-    /// A text from `from` to an account's number, as the signed request that Twilio would send to `url`.
-    /// None if there is no such account.
-    pub fn inbound(&self, account_sid: &str, url: &str, from: &str, to: &str, body: &str) -> Option<Callback> {
+    fn account(&self, sid: &str) -> Option<Arc<Account>> {
+        self.state().accounts.iter().find(|account| account.sid == sid).cloned()
+    }
+
+    /// The SID of the next text or call that comes in.
+    fn inbound_sid(&self, prefix: &str) -> String {
         let mut state = self.state();
-        let account = state.accounts.iter().find(|account| account.sid == account_sid).cloned()?;
-        let number = state.ledger.inbound_count();
-        let sid = sid::sid("SM", self.0.config.seed, "inbound", number);
+        let sid = sid::sid(prefix, self.0.config.seed, "inbound", state.ledger.inbound_count());
         if let Err(error) = state.ledger.record_inbound(&sid) {
             tracing::warn!(%error, "the ledger file could not be written");
         }
-        drop(state);
-        let segments = self.segments(from, body);
-        Some(callback::inbound(&account, url, &sid, from, to, body, segments))
+        sid
     }
 
     /// Writes an accepted message to the ledger and plans what happens to it.
@@ -223,6 +237,7 @@ impl LocalTwilio {
             date_updated: now,
             error_code: None,
             deleted: false,
+            in_reply_to: submission.in_reply_to,
         };
         state.ledger.accept(entry.clone())?;
         self.queue(&mut state, steps::message_steps(&entry.sid, fault));

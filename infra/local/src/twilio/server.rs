@@ -37,6 +37,7 @@ impl LocalTwilio {
             // Of the routes above only: the others are not Twilio's.
             .route_layer(from_fn_with_state(self.clone(), concurrency::tell))
             .route("/_local/inbound", post(control::inbound))
+            .route("/_local/call", post(control::call))
             .route("/_local/faults", get(control::faults).put(control::set_faults))
             .route("/_local/ledger", get(control::ledger))
             .route("/_local/calls", get(control::calls))

@@ -24,6 +24,8 @@ pub(super) struct Submission {
     pub(super) content_sid: Option<String>,
     pub(super) content_variables: Option<String>,
     pub(super) status_callback: Option<String>,
+    /// The SID of the text that it answers, if a webhook asked for it rather than the API.
+    pub(super) in_reply_to: Option<String>,
 }
 
 /// The sender that always works.
@@ -32,6 +34,10 @@ pub(super) const MAGIC_SENDER: &str = "+15005550006";
 impl Form {
     pub(super) fn parse(body: &[u8]) -> Self {
         Self(form_urlencoded::parse(body).into_owned().collect())
+    }
+
+    pub(super) fn of(fields: Vec<(&str, String)>) -> Self {
+        Self(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
     /// The first value of a field, unless it is empty.
@@ -78,6 +84,7 @@ pub(super) fn check(form: &Form, senders: &[String]) -> Result<Submission, ApiEr
         status_callback: status_callback(form)?,
         messaging_service_sid: service.map(str::to_owned),
         picked_by_service: form.get("From").is_none(),
+        in_reply_to: None,
         to: to.to_owned(),
         from,
     })
@@ -97,7 +104,7 @@ fn check_recipient(to: &str) -> Result<(), ApiError> {
                 format!("Permission to send an SMS has not been enabled for the region indicated by the 'To' number: {to}");
             Err(ApiError::refused(21408, message))
         }
-        "+15005550004" => Err(ApiError::refused(21610, "Attempt to send to unsubscribed recipient")),
+        "+15005550004" => Err(ApiError::unsubscribed()),
         "+15005550009" => Err(ApiError::refused(21614, format!("To number: {to}, is not a mobile number"))),
         _ if is_e164(number) => Ok(()),
         _ => Err(invalid()),

@@ -3,22 +3,32 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::response::Response;
+use axum::routing::post;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tower::ServiceExt;
 
-use super::{Account, CALLBACK_DELAYS, CallStatus, Callback, Config, Fault, LocalTwilio, Receipts, Rule, Status, sign};
+use super::{
+    Account, CALLBACK_DELAYS, CallStatus, Callback, Config, Fault, InboundMedia, InboundText, LocalTwilio, Receipts, Rule,
+    Status, WebhookAnswer, sign,
+};
 use crate::clock::Clock;
 
 const ACCOUNT: &str = "AC00000000000000000000000000000001";
 const TO: (&str, &str) = ("To", "+15551234567");
 const FROM: (&str, &str) = ("From", "+15005550006");
+const BODY: (&str, &str) = ("Body", "hello");
+/// Where texts go.
+const INBOUND: &str = "https://example.com/twilio/inbound?x=1";
+const REPLY: &str = "<Response><Message>Thank you</Message></Response>";
 const TWIML: (&str, &str) = ("Twiml", "<Response><Say>Your lesson is at five.</Say></Response>");
 const STATUS_CALLBACK: (&str, &str) = ("StatusCallback", "https://example.com/status?id=1#rc=3");
 const EVERY_EVENT: [(&str, &str); 4] = [
@@ -92,6 +102,34 @@ fn param<'a>(callback: &'a Callback, name: &str) -> &'a str {
 /// The statuses of calls, each with its sequence number.
 fn numbered(callbacks: &[Callback]) -> Vec<(&str, &str)> {
     callbacks.iter().map(|callback| (param(callback, "CallStatus"), param(callback, "SequenceNumber"))).collect()
+}
+
+/// A text to the account's number.
+fn text(twilio: &LocalTwilio, body: &str) -> Callback {
+    twilio.inbound(ACCOUNT, INBOUND, TO.1, FROM.1, body).unwrap()
+}
+
+fn answer(content_type: &str, body: &str) -> WebhookAnswer {
+    WebhookAnswer { status: 200, content_type: Some(content_type.to_owned()), body: body.to_owned() }
+}
+
+/// Serves a webhook on a port of this machine, and gives its URL.
+async fn serve(webhook: Router) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, webhook).await });
+    url
+}
+
+/// Asks a control route.
+async fn control(twilio: &LocalTwilio, path: &str, body: Value) -> Value {
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(path)
+        .header(CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    json_of(twilio.router().oneshot(request).await.unwrap()).await
 }
 
 fn always(fault: Fault) -> Vec<Rule> {
@@ -273,4 +311,209 @@ async fn a_submission_is_told_how_many_are_under_way() {
     assert_eq!(call.headers()["twilio-concurrent-requests"], "1");
     assert_eq!(refused.headers()["twilio-concurrent-requests"], "1");
     assert!(!list.headers().contains_key("twilio-concurrent-requests"));
+}
+
+#[test]
+fn a_text_brings_its_media_and_what_else_is_given() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let params = [("ButtonText", "Yes"), ("Body", "a"), ("Body", "b")];
+    let text = InboundText {
+        media: vec![InboundMedia { url: "https://example.com/a".to_owned(), content_type: "image/png".to_owned() }],
+        params: params.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        ..InboundText::new(TO.1, FROM.1, "Hi")
+    };
+
+    let brought = twilio.inbound_text(ACCOUNT, INBOUND, &text).unwrap();
+
+    assert!(brought.message_sid().starts_with("MM"));
+    let names = ["NumMedia", "NumSegments", "MediaUrl0", "MediaContentType0", "ButtonText"];
+    assert_eq!(names.map(|name| param(&brought, name)), ["1", "1", "https://example.com/a", "image/png", "Yes"]);
+    let bodies: Vec<&str> = brought.params.iter().filter(|(name, _)| name == "Body").map(|(_, value)| value.as_str()).collect();
+    assert_eq!(bodies, ["a", "b"]);
+    assert_eq!(brought.signature, sign("token", INBOUND, &brought.params));
+}
+
+#[tokio::test]
+async fn what_a_webhook_answers_in_twiml_is_sent_and_reported() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    let text = text(&twilio, "Hi");
+    let twiml = r#"<?xml version="1.0" encoding="UTF-8"?>
+        <Response>
+            <Message statusCallback="/status?id=1&amp;of=2">
+                <Body>Tom &amp; Ana</Body>
+                <Media>a.jpg</Media>
+            </Message>
+            <Message to="+15557654321">Bye</Message>
+            <Message/>
+        </Response>"#;
+
+    twilio.brought(&text, &answer("Text/XML; charset=utf-8", twiml));
+    let reported = callbacks(&twilio, &clock, CALLBACK_DELAYS[1]);
+
+    let sent = twilio.ledger();
+    let told: Vec<_> = sent.iter().map(|entry| (entry.to.as_str(), entry.from.as_str(), entry.body.as_str())).collect();
+    assert_eq!(told, [(TO.1, FROM.1, "Tom & Ana"), ("+15557654321", FROM.1, "Bye")]);
+    assert_eq!(sent[0].media_urls, ["https://example.com/twilio/a.jpg"]);
+    assert_eq!(sent[0].in_reply_to.as_deref(), Some(text.message_sid()));
+    let statuses: Vec<_> = reported.iter().map(|report| (report.url.as_str(), param(report, "MessageStatus"))).collect();
+    let url = "https://example.com/status?id=1&of=2";
+    assert_eq!(statuses, [(url, "sent"), (url, "delivered")]);
+    let shown = fetch(&twilio, &format!("Messages/{}.json", sent[0].sid)).await;
+    assert_eq!((&shown["direction"], &shown["status"]), (&json!("outbound-reply"), &json!("delivered")));
+}
+
+#[test]
+fn only_plain_text_and_twiml_are_sent() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let answers = [
+        ("text/plain", "OK", 1),
+        ("text/plain", " \n", 0),
+        ("text/html", REPLY, 1),
+        ("application/json", REPLY, 0),
+        ("text/xml", "<Response/>", 0),
+        ("text/xml", "<Response><Message>Tom & Ana</Message></Response>", 0),
+        ("text/xml", "", 0),
+    ];
+
+    for (content_type, body, sent) in answers {
+        let before = twilio.ledger().len();
+        twilio.brought(&text(&twilio, "Hi"), &answer(content_type, body));
+        assert_eq!(twilio.ledger().len() - before, sent, "{content_type} {body}");
+    }
+}
+
+#[tokio::test]
+async fn a_text_is_answered_once_and_a_report_never() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    let text = text(&twilio, "Hi");
+    let reply = answer("application/xml", REPLY);
+
+    twilio.brought(&text, &WebhookAnswer { status: 500, ..reply.clone() });
+    let refused = twilio.ledger().len();
+    for _ in 0..2 {
+        twilio.brought(&text, &reply);
+    }
+    submit(&twilio, "Messages.json", &[TO, FROM, BODY, STATUS_CALLBACK]).await;
+    for report in callbacks(&twilio, &clock, CALLBACK_DELAYS[1]) {
+        twilio.brought(&report, &reply);
+    }
+
+    assert_eq!((refused, twilio.ledger().len()), (0, 2));
+}
+
+#[test]
+fn a_reply_meets_the_faults_that_come_later() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    twilio.set_faults([always(Fault::QueueFull), always(Fault::Undelivered(30003))].concat());
+
+    twilio.brought(&text(&twilio, "Hi"), &answer("text/xml", REPLY));
+    callbacks(&twilio, &clock, CALLBACK_DELAYS[1]);
+
+    assert_eq!((twilio.ledger()[0].status, twilio.ledger()[0].error_code), (Status::Undelivered, Some(30003)));
+    assert_eq!(twilio.faults()[0].matched, 0);
+}
+
+#[tokio::test]
+async fn who_texts_stop_gets_nothing_from_that_number_until_they_text_start() {
+    let path = std::env::temp_dir().join(format!("carillon-blocks-{}.jsonl", std::process::id()));
+    let clock = Clock::at(start());
+    let before = twilio(&clock, Some(path.clone()));
+    let service = format!("MG{}", "a".repeat(32));
+    let stop = text(&before, " Stop\n");
+    before.brought(&stop, &answer("text/xml", REPLY));
+
+    let after = twilio(&clock, Some(path.clone()));
+    let refused = json_of(ask(&after, Method::POST, "Messages.json", &[TO, FROM, BODY]).await).await;
+    let by_service = [TO, ("MessagingServiceSid", service.as_str()), BODY];
+    let refused_to_service = json_of(ask(&after, Method::POST, "Messages.json", &by_service).await).await;
+    let accepted_before = after.ledger().len();
+    submit(&after, "Messages.json", &[("To", "whatsapp:+15551234567"), ("From", "whatsapp:+15005550006"), BODY]).await;
+    text(&after, "Please start");
+    let still_refused = ask(&after, Method::POST, "Messages.json", &[TO, FROM, BODY]).await.status();
+    text(&after, "start");
+    submit(&after, "Messages.json", &[TO, FROM, BODY]).await;
+    let last = twilio(&clock, Some(path.clone()));
+    submit(&last, "Messages.json", &[TO, FROM, BODY]).await;
+
+    std::fs::remove_file(path).unwrap();
+    assert_eq!((&refused["code"], &refused["status"]), (&json!(21610), &json!(400)));
+    assert_eq!(refused_to_service["code"], 21610);
+    assert_eq!((accepted_before, still_refused), (0, StatusCode::BAD_REQUEST));
+}
+
+#[test]
+fn a_call_comes_in_step_by_step() {
+    let twilio = twilio(&Clock::at(start()), None);
+
+    let ringing = twilio.inbound_call(ACCOUNT, "https://example.com/voice?x=1", TO.1, FROM.1).unwrap();
+    let gathered = twilio.call_step(&ringing, "voice/menu", &[("Digits", "1")]).unwrap();
+    let again = twilio.call_step(&gathered, "voice/menu", &[("Digits", "1")]).unwrap();
+    let ended = twilio.call_ended(&again, "https://example.com/voice/status", 61).unwrap();
+
+    assert!(ringing.message_sid().starts_with("CA") && ringing.message_sid().len() == 34);
+    let names = ["From", "Caller", "To", "Called", "CallStatus", "Direction"];
+    assert_eq!(names.map(|name| param(&ringing, name)), [TO.1, TO.1, FROM.1, FROM.1, "ringing", "inbound"]);
+    assert_eq!(gathered.url, "https://example.com/voice/menu");
+    assert_eq!(["CallStatus", "Digits"].map(|name| param(&gathered, name)), ["in-progress", "1"]);
+    assert_ne!(gathered.idempotency_token, again.idempotency_token);
+    assert_eq!(ended.message_sid(), ringing.message_sid());
+    let names = ["CallStatus", "CallDuration", "Duration", "SequenceNumber", "Timestamp", "Digits"];
+    let told = ["completed", "61", "2", "0", "Mon, 02 Nov 2026 09:00:00 +0000", ""];
+    assert_eq!(names.map(|name| param(&ended, name)), told);
+    assert_eq!(ended.signature, sign("token", "https://example.com/voice/status", &ended.params));
+}
+
+#[tokio::test]
+async fn a_whole_call_is_played_over_http() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let gather = r#"<Response><Gather action="voice/menu"><Say>Press one</Say></Gather></Response>"#;
+    let webhook = Router::new()
+        .route("/voice", post(move || async move { ([(CONTENT_TYPE, "text/xml")], gather) }))
+        .route("/voice/menu", post(|form: String| async move { form }))
+        .route("/voice/status", post(|| async { StatusCode::NO_CONTENT }));
+    let url = serve(webhook).await;
+    twilio.add_account(Account {
+        sid: ACCOUNT.to_owned(),
+        auth_token: "token".to_owned(),
+        senders: vec![format!("MG{}", "a".repeat(32)), FROM.1.to_owned()],
+        voice_url: Some(format!("{url}/voice")),
+        voice_status_url: Some(format!("{url}/voice/status")),
+        ..Account::default()
+    });
+
+    let played = control(&twilio, "/_local/call", json!({ "from": TO.1, "digits": "1" })).await;
+    let without_digits = control(&twilio, "/_local/call", json!({ "from": TO.1 })).await;
+
+    assert!(played["callSid"].as_str().unwrap().starts_with("CA"));
+    assert_eq!(played["voice"], json!({ "status": 200, "contentType": "text/xml", "body": gather }));
+    assert!(played["gather"]["body"].as_str().unwrap().contains("Digits=1"), "{played}");
+    assert_eq!(played["status"]["status"], 204);
+    assert_eq!((&without_digits["gather"], &without_digits["status"]["status"]), (&Value::Null, &json!(204)));
+    let steps: Vec<&str> = twilio.attempts().iter().map(|attempt| attempt.status).collect();
+    assert_eq!(steps, ["ringing", "in-progress", "completed", "ringing", "completed"]);
+}
+
+#[tokio::test]
+async fn a_text_by_http_is_answered_as_one_in_process() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let url = serve(Router::new().route("/inbound", post(|form: String| async move { form }))).await;
+    twilio.add_account(Account {
+        sid: ACCOUNT.to_owned(),
+        auth_token: "token".to_owned(),
+        senders: vec![FROM.1.to_owned()],
+        inbound_url: Some(format!("{url}/inbound")),
+        ..Account::default()
+    });
+    let media = json!([{ "url": "https://example.com/a", "contentType": "image/png" }]);
+    let text = json!({ "from": TO.1, "body": "Hi", "media": media, "params": { "ButtonText": "Yes" } });
+
+    let answered = control(&twilio, "/_local/inbound", text).await;
+
+    let form = answered["body"].as_str().unwrap();
+    assert!(form.contains("ButtonText=Yes") && form.contains("MediaContentType0=image%2Fpng"), "{form}");
+    // As plain text it is sent to who wrote.
+    assert_eq!((twilio.ledger()[0].to.as_str(), twilio.ledger()[0].body.as_str()), (TO.1, form));
 }

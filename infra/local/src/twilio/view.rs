@@ -20,7 +20,7 @@ pub(super) fn message(entry: &Entry) -> Value {
         "date_created": rfc2822(entry.created),
         "date_sent": entry.date_sent.map(rfc2822),
         "date_updated": rfc2822(entry.date_updated),
-        "direction": "outbound-api",
+        "direction": if entry.in_reply_to.is_some() { "outbound-reply" } else { "outbound-api" },
         "error_code": entry.error_code,
         "error_message": null,
         "from": picked.then_some(&entry.from),

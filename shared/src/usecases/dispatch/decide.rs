@@ -11,7 +11,7 @@ use super::super::{save_lessons, save_payments};
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
-use crate::domain::contact::{Contact, Wishes};
+use crate::domain::contact::{Category, Contact, Wishes};
 use crate::domain::lesson::Lesson;
 use crate::domain::message::{Direct, Facts, Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
@@ -19,6 +19,7 @@ use crate::domain::payment::Payment;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::policy::{self, Decision, Question, Verdict};
 use crate::domain::reminder::{Kind, Offset};
+use crate::domain::standing::Standing;
 use crate::domain::template::MissingVariable;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
@@ -60,11 +61,19 @@ impl Draft {
 /// What sending changes, and the next decision looks at.
 #[derive(Debug, Default)]
 pub struct World {
-    pub stopped: HashSet<PhoneNumber>,
+    /// How the numbers stand that ever said anything.
+    pub standings: HashMap<PhoneNumber, Standing>,
     /// Messages of the last 24 hours by person, where the tenant has a cap.
     pub counts: HashMap<String, u32>,
     /// Senders whose queue at Twilio is full, and when the next message may go to each.
     pub blocked: HashMap<String, Timestamp>,
+}
+
+impl World {
+    /// Whether `number` wants no message of `category`.
+    pub fn stops(&self, number: &PhoneNumber, category: Category) -> bool {
+        self.standings.get(number).is_some_and(|standing| standing.stops(category))
+    }
 }
 
 /// Everything that decisions about some messages look at, read in four batches.
@@ -101,7 +110,7 @@ impl Records {
             Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => {
                 self.lessons.get(&message.subject).map(Topic::Lesson)
             }
-            Kind::Message | Kind::Test => None,
+            Kind::Message | Kind::Test | Kind::Inbound => None,
         }
     }
 
@@ -148,7 +157,8 @@ struct Basis<'a> {
 fn gone(kind: Kind) -> Reason {
     match kind {
         Kind::PaymentReminder => Reason::Paid,
-        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance | Kind::Message | Kind::Test => Reason::LessonCancelled,
+        Kind::LessonReminder | Kind::ScheduleChange | Kind::Attendance => Reason::LessonCancelled,
+        Kind::Message | Kind::Test | Kind::Inbound => Reason::ContactGone,
     }
 }
 
@@ -173,7 +183,7 @@ pub async fn decide(
     let known = || bases.iter().flatten();
     let numbers: Vec<&PhoneNumber> =
         known().flat_map(|basis| Channel::BY_CHOICE.map(|channel| basis.contact.number(channel))).flatten().collect();
-    let mut world = World { stopped: consents::stopped(table, tenant, &numbers).await?, ..World::default() };
+    let mut world = World { standings: consents::standings(table, tenant, &numbers).await?, ..World::default() };
     if settings.frequency_cap.is_some() {
         let persons: HashSet<String> = known()
             .filter_map(|basis| {
@@ -206,7 +216,7 @@ pub async fn decide(
         };
         let deadline = basis.topic.and_then(|topic| policy::deadline(&message.facts, topic, &settings.time_zone));
         let question = Question::about(settings, &basis.contact, &message, deadline);
-        match policy::decide(&question, |number| world.stopped.contains(number), now) {
+        match policy::decide(&question, |number| world.stops(number, question.category), now) {
             Decision::Skip(reason) => changes.push((Change::of(skipped(message, None, reason, now)), Vec::new())),
             Decision::Channels(mut channels) => {
                 for (channel, number, verdict) in &mut channels {

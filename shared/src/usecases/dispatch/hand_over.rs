@@ -12,6 +12,7 @@ use crate::context::{Account, Context};
 use crate::domain::message::{Message, Status, derived};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::twilio::client::{self, Outcome, Outgoing};
+use crate::twilio::status_callback::{self, Of};
 
 /// Calls Twilio for each message, all claimed since `claimed_at`, some at a time; the answers come in
 /// the messages' order.
@@ -33,7 +34,12 @@ pub async fn hand_over(
         let (window, http, credentials) = (Arc::clone(&window), cx.http.clone(), Arc::clone(credentials));
         let base = cx.config.twilio_api_base.clone();
         let sender = message.channel.and_then(|channel| settings.sender(channel)).unwrap_or_default();
-        let outgoing = Outgoing::new(&message, sender, status_callback(&cx.config.public_url, tenant, &message));
+        let of = match client::Resource::of(message.channel) {
+            client::Resource::Messages => Of::Message,
+            client::Resource::Calls => Of::Call,
+        };
+        let callback = status_callback::url(&cx.config.public_url, tenant, of, &message.id);
+        let outgoing = Outgoing::new(&message, sender, callback);
         calls.spawn(async move {
             let turn = window.turn().await;
             if claimed_at.elapsed() > LATEST_CALL {
@@ -53,14 +59,4 @@ pub async fn hand_over(
 fn simulated(tenant: &TenantId, message: Message) -> (Message, Outcome) {
     let sid = format!("SM{}", derived(tenant, &["simulated", message.id.as_str()]));
     (message, Outcome::Accepted { sid, status: Status::Delivered, segments: None })
-}
-
-/// The URL carries our own id, so a callback that beats our write of the SID still lands (lessons B3).
-/// The fragment asks Twilio to repeat what we could not take (twilio-facts §4).
-fn status_callback(public_url: &str, tenant: &TenantId, message: &Message) -> String {
-    let resource = match client::Resource::of(message.channel) {
-        client::Resource::Messages => "status",
-        client::Resource::Calls => "voice/status",
-    };
-    format!("{public_url}/twilio/{tenant}/{resource}?message={}#rc=3&rp=5xx,ct,rt", message.id)
 }

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use super::open_batch::open_batch;
 use super::repeat_message::repeat_message;
 use super::resolve_unknown::resolve_unknown;
+use super::tell_of_inbound::tell_of_inbound;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::{Settings, TenantId};
@@ -109,7 +110,7 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
 pub async fn dispatch_hinted(cx: &Context, tenant: &TenantId, ids: &[MessageId], run: Run) -> Result<Dispatched, ContextError> {
     let mut dispatched = Dispatched::default();
     let hinted = messages::get_many(cx.table().await?, tenant, ids).await?;
-    let due = hinted.into_iter().filter(|message| message.status <= Status::Sending && message.wakes_at() <= run.now).collect();
+    let due = hinted.into_iter().filter(|message| message.is_waiting() && message.wakes_at() <= run.now).collect();
     dispatch_tenant(cx, tenant, due, &mut dispatched, run).await?;
     Ok(dispatched)
 }
@@ -121,6 +122,10 @@ async fn dispatch_tenant(
     dispatched: &mut Dispatched,
     run: Run,
 ) -> Result<(), ContextError> {
+    let (untold, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.inbound.is_some());
+    for message in untold {
+        tell_of_inbound(cx, tenant, &message).await?;
+    }
     let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
     let mut touched = Vec::new();
     if !stuck.is_empty() {

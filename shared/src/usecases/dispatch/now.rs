@@ -170,7 +170,7 @@ fn guards(
     guess: Guess,
     now: Timestamp,
 ) -> Result<Vec<(Guard, Write)>, ContextError> {
-    let mut guards = vec![(Guard::Consent, consents::must_not_be_stopped(table, tenant, &draft.number)?)];
+    let mut guards = vec![claim::wanted(table, tenant, draft)?];
     if draft.message.channel.is_some_and(|channel| draft.message.needs_window(channel)) {
         guards.push((Guard::Window, sessions::must_be_open(table, tenant, &draft.number, now)?));
     }
@@ -203,9 +203,10 @@ async fn store_and_dispatch(
 ) -> Result<Asked, ContextError> {
     let table = cx.table().await?;
     let numbers: Vec<&PhoneNumber> = Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel)).collect();
-    let stopped = consents::stopped(table, tenant, &numbers).await?;
+    let standings = consents::standings(table, tenant, &numbers).await?;
     let question = Question::about(settings, contact, &message, None);
-    if let Decision::Skip(reason) = policy::decide(&question, |number| stopped.contains(number), now) {
+    let stops = |number: &PhoneNumber| standings.get(number).is_some_and(|standing| standing.stops(question.category));
+    if let Decision::Skip(reason) = policy::decide(&question, stops, now) {
         return store(table, tenant, skipped(message, None, reason, now)).await;
     }
     let stored = store(table, tenant, message).await?;

@@ -8,15 +8,14 @@ use super::decide::World;
 use super::pacing::BURST;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
-use crate::domain::consent::Keyword;
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::consents::{self, Source};
+use crate::store::consents;
 use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, pace};
 use crate::twilio::client::{self, Outcome};
-use crate::usecases::record_status::UNSUBSCRIBED;
+use crate::usecases::record_status::{UNSUBSCRIBED, refusal};
 
 /// Callbacks may change a message so often before our own write gets through.
 const TRIES: u32 = 8;
@@ -55,9 +54,9 @@ pub async fn record(
                 let number = message.to.clone();
                 let mut change = release(table, tenant, failed(message, code, now), reserved, counts, now)?;
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
-                    change =
-                        change.along_with([consents::write(table, tenant, &number, Keyword::Stop, Source::Refusal(code), now)?]);
-                    world.stopped.insert(number);
+                    let entry = refusal(&number, &change.message().id, now);
+                    change = change.along_with(consents::refused(table, tenant, &entry)?);
+                    world.standings.entry(number).or_default().stopped = true;
                 }
                 change
             }

@@ -19,16 +19,13 @@ use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Reason};
 use crate::domain::money::Micros;
-use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Written};
-use crate::store::{Table, consents, meter};
+use crate::store::{Table, meter};
 use crate::usecases::watch_budget;
 
 /// Messages of one wave: as many as usually get their turn while their lease holds.
 const WAVE: usize = 320;
-/// Opt-outs are believed so long within a run.
-const OPT_OUTS_HOLD: Duration = Duration::from_secs(1);
 /// A run ends after so long, and the next goes on: `now` must not grow old.
 const LONGEST_RUN: Duration = Duration::from_secs(120);
 /// So many decisions against are written at once.
@@ -58,8 +55,6 @@ pub async fn send(
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
-    // They were read for the decisions just before.
-    let mut looked_at = Instant::now();
     while !waiting.is_empty() && started.elapsed() < LONGEST_RUN {
         if one_by_one {
             used = meter::used(table, tenant, &month).await?;
@@ -70,12 +65,6 @@ pub async fn send(
         let roomy = !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
-        // An opt-out that came while the waves before went stops what is left.
-        if looked_at.elapsed() > OPT_OUTS_HOLD {
-            let numbers: Vec<&PhoneNumber> = wave.iter().map(|draft| &draft.number).collect();
-            world.stopped.extend(consents::stopped(table, tenant, &numbers).await?);
-            looked_at = Instant::now();
-        }
         let limit = if let [draft] = wave.as_slice() { settings.limit(draft.message.category()) } else { limit };
 
         let mut claims = Vec::new();
@@ -84,7 +73,7 @@ pub async fn send(
         let claimed_at = Instant::now();
         let elapsed = SignedDuration::try_from(claimed_at.duration_since(started)).unwrap_or_default();
         for draft in wave {
-            if world.stopped.contains(&draft.number) {
+            if world.stops(&draft.number, draft.message.category()) {
                 ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
             } else if let Some(reason) = draft.against {
                 let channel = draft.message.channel;
@@ -99,7 +88,8 @@ pub async fn send(
                 ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
             } else {
                 let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + elapsed + LEASE);
-                claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
+                let claim = claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?;
+                claims.push(claim.guarded([claim::wanted(table, tenant, &draft)?]));
                 bodies.push(draft);
             }
         }
@@ -114,8 +104,12 @@ pub async fn send(
         for ((claim, draft), written) in claims.into_iter().zip(bodies).zip(written).rev() {
             match written {
                 Written::Won => at_twilio.push(claim.into_message()),
-                // These have no guards.
-                Written::Lost | Written::Guarded(_) => {}
+                // An opt-out that came since the decision stops this one, and what is left.
+                Written::Guarded(_) => {
+                    world.standings.entry(draft.number).or_default().categories.insert(draft.message.category());
+                    ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
+                }
+                Written::Lost => {}
                 Written::OverBudget if alone => {
                     let channel = draft.message.channel;
                     ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
