@@ -4,6 +4,7 @@
 
 mod machine;
 
+mod answers;
 mod api;
 mod bad_input;
 mod bulk;

@@ -1,6 +1,7 @@
 //! HTTP: one router a function, one file a resource. Everything that is not a route is 404.
 
 mod access;
+mod analytics;
 mod arrival;
 mod bulk;
 mod conversations;
@@ -51,6 +52,7 @@ pub fn manage_tenant(cx: Arc<Context>) -> Router {
         .route("/messages/{id}", get(messages::get))
         .route("/calls", get(messages::calls))
         .route("/calls/{id}", get(messages::call))
+        .route("/analytics/engagement", get(analytics::engagement))
         .route("/conversations", get(conversations::list))
         .route("/conversations/{id}", get(conversations::get))
         .route("/conversations/{id}/read", post(conversations::read))

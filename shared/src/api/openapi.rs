@@ -34,6 +34,7 @@ const DOCUMENT: &str = include_str!("openapi.json");
         super::messages::get,
         super::messages::calls,
         super::messages::call,
+        super::analytics::engagement,
         super::conversations::list,
         super::conversations::get,
         super::conversations::read,

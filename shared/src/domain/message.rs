@@ -148,6 +148,9 @@ pub struct Message {
     /// Of what somebody wrote to us, or a call of theirs: `to` is their number then.
     #[serde(default)]
     pub inbound: Option<Box<Inbound>>,
+    /// Whether it asked to confirm, or for another time.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub asks: bool,
     /// What its recipient answered, if it asked.
     #[serde(default)]
     pub answer: Option<Answer>,
@@ -229,6 +232,7 @@ impl Message {
             facts,
             direct: None,
             inbound: None,
+            asks: false,
             answer: None,
             status: Status::Scheduled,
             reason: None,

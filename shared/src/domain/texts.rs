@@ -52,13 +52,17 @@ pub fn render(
 ) -> Result<String, MissingVariable> {
     let zone = contact.time_zone.as_ref().unwrap_or(&settings.time_zone);
     let mut text = template(settings, kind, facts).render(|name| value(name, facts, topic, contact, zone, now))?;
-    let asks = kind == Kind::LessonReminder && settings.types.lesson_reminder.asks_for_answer;
     let prompt = settings.answers.prompt();
-    if asks && !text.contains(prompt) {
+    if asks(settings, kind) && !text.contains(prompt) {
         text.push(' ');
         text.push_str(prompt);
     }
     Ok(text)
+}
+
+/// Whether a message of `kind` asks its recipient to confirm, or for another time.
+pub fn asks(settings: &Settings, kind: Kind) -> bool {
+    kind == Kind::LessonReminder && settings.types.lesson_reminder.asks_for_answer
 }
 
 /// The approved template of Twilio's that says the same over WhatsApp, filled; `None` if the tenant named none.

@@ -4,6 +4,7 @@
 pub mod cancel_lesson;
 pub mod cancel_message;
 mod cancel_planned;
+pub mod count_engagement;
 pub mod dispatch;
 pub mod explain_message;
 pub mod limit_requests;

@@ -191,15 +191,12 @@ impl Arrived<'_> {
     /// The reminder that `said` answers: the latest that asked and has no answer yet, or else the latest.
     async fn answered(&self, said: &str) -> Result<Option<Answered>, ContextError> {
         let Self { tenant, settings, table, text, now, .. } = *self;
-        let asks = settings.types.lesson_reminder.asks_for_answer;
-        let Some(answer) = answer::read(said, &settings.answers).filter(|_| asks && self.peer.number().is_some()) else {
-            return Ok(None);
-        };
+        let Some(answer) = answer::read(said, &settings.answers) else { return Ok(None) };
         let id = ConversationId::of(table, self.peer.address());
         let (latest, _) = conversations::messages(table, tenant, &id, None, LOOK_BACK).await?;
         let takes = |message: &&Message| {
             let went = message.decided_at.unwrap_or(message.due_at);
-            message.kind == Kind::LessonReminder && message.facts == Facts::Reminder && now.duration_since(went) < ANSWERS_COUNT
+            message.asks && now.duration_since(went) < ANSWERS_COUNT
         };
         let reminders: Vec<&Message> = latest.iter().filter(takes).collect();
         let subjects: Vec<&str> = reminders.iter().map(|reminder| reminder.subject.as_str()).collect();

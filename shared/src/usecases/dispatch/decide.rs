@@ -256,6 +256,7 @@ fn say(settings: &Settings, message: &mut Message, basis: &Basis<'_>, now: Times
         let content = texts::content(settings, message.kind, &message.facts, topic, &basis.contact, now)?;
         message.direct = content.map(|content| Direct::only_content(message.kind, content));
     }
+    message.asks = texts::asks(settings, message.kind);
     texts::render(settings, message.kind, &message.facts, topic, &basis.contact, now).map(Some)
 }
 

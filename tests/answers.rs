@@ -1,0 +1,151 @@
+//! Replies that act: a reminder asks, and what is answered stands on it.
+
+use jiff::{SignedDuration, Timestamp};
+use local::host::{Host, scheduled};
+use local::twilio::InboundText;
+use serde_json::{Value, json};
+use shared::domain::answer::Answer;
+use shared::domain::lesson::{Lesson, LessonStatus, Students};
+use shared::domain::message::{Message, Status};
+use shared::domain::reminder::Kind;
+use shared::schedule;
+use shared::store::lessons;
+
+use crate::machine::{get, messages_of, quiet_machine, settle, tenant};
+
+/// The sample school's S01.
+const KNOWN: &str = "+15550100201";
+const SENDER: &str = "+15005550006";
+
+/// A school that asks; S01 has these lessons tomorrow, and was reminded of each.
+async fn reminded(subjects: &[&str]) -> Host {
+    let host = quiet_machine(|settings| {
+        settings.types.lesson_reminder.asks_for_answer = true;
+        settings.answers.confirmed_text = Some("See you then!".into());
+    })
+    .await;
+    let now = host.clock.now();
+    let settings = host.cx.settings(&tenant(), now).await.unwrap();
+    let lesson = |(at, subject): (usize, &&str)| Lesson {
+        id: format!("L{at}"),
+        subject: subject.to_string(),
+        teacher: "Ms. Rivera".into(),
+        starts_at: now + SignedDuration::from_hours(24) + SignedDuration::from_mins(at as i64),
+        time_zone: settings.time_zone.clone(),
+        students: Students { contacts: vec!["S01".into()], groups: Vec::new() },
+        course: None,
+        duration_minutes: None,
+        status: LessonStatus::Scheduled,
+        version: 1,
+        changed_at: Timestamp::UNIX_EPOCH,
+    };
+    let all: Vec<Lesson> = subjects.iter().enumerate().map(lesson).collect();
+    lessons::put_many(host.cx.table().await.unwrap(), &tenant(), &all).await.unwrap();
+    schedule::lesson_reminders(&host.cx, scheduled(now)).await.unwrap();
+    settle(&host, SignedDuration::from_mins(subjects.len() as i64 + 1)).await;
+    assert_eq!(host.twilio.ledger().len(), subjects.len());
+    host
+}
+
+async fn text(host: &Host, text: &InboundText) -> String {
+    host.clock.set(host.clock.now() + SignedDuration::from_secs(30));
+    let callback = host.inbound_text(&tenant(), text).await.unwrap();
+    let (status, body) = host.bring_and_read(&callback, host.clock.now()).await;
+    assert_eq!(status, 200);
+    body
+}
+
+async fn says(host: &Host, body: &str) -> String {
+    text(host, &InboundText::new(KNOWN, SENDER, body)).await
+}
+
+async fn reminder_of(host: &Host, lesson: &str) -> Message {
+    let is_it = |message: &Message| message.kind == Kind::LessonReminder && message.subject == lesson && message.sid.is_some();
+    messages_of(host).await.into_iter().find(is_it).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_stands_on_the_reminder_and_is_told() {
+    let host = reminded(&["Piano"]).await;
+    assert!(host.twilio.ledger()[0].body.ends_with("Reply C to confirm, R for another time."));
+
+    let thanks = says(&host, " c. ").await;
+    assert!(thanks.contains("See you then!"), "{thanks}");
+    assert_eq!(reminder_of(&host, "L0").await.answer, Some(Answer::Confirmed));
+    says(&host, "R").await;
+
+    let reminder = reminder_of(&host, "L0").await;
+    assert_eq!(reminder.answer, Some(Answer::AnotherTime), "who thinks again is heard");
+    assert_eq!(reminder.status, Status::Delivered);
+    let told: Vec<(String, Value)> = host
+        .aws
+        .take_events()
+        .into_iter()
+        .filter(|event| event.detail_type.starts_with("lesson."))
+        .map(|event| (event.detail_type, event.detail["reminder"].clone()))
+        .collect();
+    let id = json!(reminder.id);
+    assert_eq!(told, [("lesson.confirmed".to_string(), id.clone()), ("lesson.another_time".to_string(), id)]);
+    let (_, view) = get(&host, "viewer", &format!("/messages/{}", reminder.id)).await;
+    assert_eq!(view["answer"], "another_time");
+    let (_, engagement) = get(&host, "viewer", "/analytics/engagement").await;
+    assert_eq!(
+        (&engagement["asked"], &engagement["answered"], &engagement["confirmed"], &engagement["anotherTime"], &engagement["received"]),
+        (&json!(1), &json!(1), &json!(0), &json!(1), &json!(2))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_reminders_the_latest_without_an_answer_is_meant_or_the_one_replied_to() {
+    let host = reminded(&["Piano", "Violin", "Drums"]).await;
+    let answers = async |host: &Host| {
+        [reminder_of(host, "L0").await.answer, reminder_of(host, "L1").await.answer, reminder_of(host, "L2").await.answer]
+    };
+
+    says(&host, "C").await;
+    assert_eq!(answers(&host).await, [None, None, Some(Answer::Confirmed)]);
+    says(&host, "r").await;
+    assert_eq!(answers(&host).await, [None, Some(Answer::AnotherTime), Some(Answer::Confirmed)]);
+    let sid = reminder_of(&host, "L2").await.sid.unwrap();
+    let swiped = InboundText { params: vec![("OriginalRepliedMessageSid".into(), sid)], ..InboundText::new(KNOWN, SENDER, "R") };
+    text(&host, &swiped).await;
+    assert_eq!(answers(&host).await, [None, Some(Answer::AnotherTime), Some(Answer::AnotherTime)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pressed_button_is_an_answer() {
+    let host = reminded(&["Piano"]).await;
+    let pressed = InboundText {
+        params: vec![("ButtonText".into(), "I will come".into()), ("ButtonPayload".into(), "CONFIRM".into())],
+        ..InboundText::new(format!("whatsapp:{KNOWN}"), format!("whatsapp:{SENDER}"), "I will come")
+    };
+
+    text(&host, &pressed).await;
+
+    assert_eq!(reminder_of(&host, "L0").await.answer, Some(Answer::Confirmed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stop_is_stop_and_yes_after_it_opts_in_whatever_was_asked() {
+    let host = reminded(&["Piano"]).await;
+
+    says(&host, "Stop").await;
+    says(&host, "YES").await;
+    assert_eq!(reminder_of(&host, "L0").await.answer, None, "YES lifted the opt-out, and answered nothing");
+    assert_eq!(get(&host, "viewer", "/opt-outs").await.1["items"], json!([]));
+    says(&host, "yes").await;
+    assert_eq!(reminder_of(&host, "L0").await.answer, Some(Answer::Confirmed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_answered_once_the_lesson_has_begun_or_where_nobody_asked() {
+    let host = reminded(&["Piano"]).await;
+    host.clock.set(host.clock.now() + SignedDuration::from_hours(25));
+    assert_eq!(says(&host, "C").await, "<Response/>");
+    assert_eq!(reminder_of(&host, "L0").await.answer, None);
+
+    let quiet = quiet_machine(|_| {}).await;
+    assert_eq!(says(&quiet, "C").await, "<Response/>");
+    let (_, log) = get(&quiet, "viewer", "/messages?direction=in").await;
+    assert_eq!(log["items"][0]["body"], "C");
+}
