@@ -19,5 +19,6 @@ mod never_twice;
 mod openapi;
 mod school;
 mod sending;
+mod stop;
 mod tidy;
 mod vectors;
