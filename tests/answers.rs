@@ -90,7 +90,13 @@ async fn an_answer_stands_on_the_reminder_and_is_told() {
     assert_eq!(view["answer"], "another_time");
     let (_, engagement) = get(&host, "viewer", "/analytics/engagement").await;
     assert_eq!(
-        (&engagement["asked"], &engagement["answered"], &engagement["confirmed"], &engagement["anotherTime"], &engagement["received"]),
+        (
+            &engagement["asked"],
+            &engagement["answered"],
+            &engagement["confirmed"],
+            &engagement["anotherTime"],
+            &engagement["received"]
+        ),
         (&json!(1), &json!(1), &json!(0), &json!(1), &json!(2))
     );
 }

@@ -24,7 +24,11 @@ async fn scheduled() -> Host {
 }
 
 async fn ours(host: &Host) -> Vec<Message> {
-    messages_of(host).await.into_iter().filter(|message| message.body.as_deref().is_some_and(|body| body.starts_with("Message "))).collect()
+    messages_of(host)
+        .await
+        .into_iter()
+        .filter(|message| message.body.as_deref().is_some_and(|body| body.starts_with("Message ")))
+        .collect()
 }
 
 /// How many went out, but for the confirmation of the opt-out.

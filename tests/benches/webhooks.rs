@@ -1,0 +1,165 @@
+//! What a webhook call costs: CPU and table requests, through the function URL's event and the real handler.
+//!
+//! `cargo bench -p tests --bench webhooks`. Bounded: some seconds.
+
+#![allow(clippy::unwrap_used)]
+
+mod stand_in;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use bytes::Bytes;
+use jiff::Timestamp;
+use local::gateway;
+use local::twilio::{Account, Callback, signed};
+use serde_json::Value;
+use shared::api;
+use shared::domain::channel::Channel;
+use shared::domain::message::{Facts, Message, MessageId, Status, Step};
+use shared::domain::money::Micros;
+use shared::domain::phone::PhoneNumber;
+use shared::domain::reminder::Kind;
+use shared::domain::tenant::{Settings, TenantId};
+use shared::store::{messages, tenants};
+use stand_in::{StandIn, cpu};
+
+const RECEIPTS: usize = 10_000;
+const TEXTS: usize = 2_000;
+/// Calls under way at once.
+const AT_ONCE: usize = 32;
+const SENDER: &str = "+15005550006";
+
+fn number(at: usize) -> String {
+    format!("+1555{:07}", 2_000_000 + at)
+}
+
+/// A message that Twilio has taken.
+fn accepted(tenant: &TenantId, at: usize, now: Timestamp) -> Message {
+    let id = MessageId::derive(tenant, &["bench", &at.to_string()]);
+    Message {
+        status: Status::Queued,
+        channel: Some(Channel::Sms),
+        to: PhoneNumber::from_e164(&number(at)),
+        body: Some("Hi, reminder: You have Piano lesson with Ms. Rivera at 3:00 PM tomorrow.".into()),
+        segments: Some(1),
+        cost: Some(Micros(7_900)),
+        month: Some("2026-03".into()),
+        sid: Some(format!("SM{at:032}")),
+        decided_at: Some(now),
+        ..Message::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"))
+    }
+}
+
+fn receipt(account: &Account, tenant: &TenantId, message: &Message, word: &str) -> Callback {
+    let url = format!("http://127.0.0.1:9/twilio/{tenant}/status?message={}", message.id);
+    let sid = message.sid.clone().unwrap();
+    let to = message.to.as_ref().unwrap().e164().to_string();
+    let params = [
+        ("ApiVersion", "2010-04-01"),
+        ("AccountSid", &account.sid),
+        ("SmsSid", &sid),
+        ("MessageSid", &sid),
+        ("SmsStatus", word),
+        ("MessageStatus", word),
+        ("To", &to),
+        ("From", SENDER),
+        ("RawDlrDoneDate", "2603041801"),
+    ];
+    signed(account, &url, params.map(|(name, value)| (name.to_string(), value.to_string())).to_vec())
+}
+
+fn text(account: &Account, tenant: &TenantId, at: usize) -> Callback {
+    let url = format!("http://127.0.0.1:9/twilio/{tenant}/inbound");
+    let (sid, from) = (format!("SM9{at:031}"), number(at));
+    let params = [
+        ("AccountSid", account.sid.as_str()),
+        ("MessageSid", &sid),
+        ("From", &from),
+        ("To", SENDER),
+        ("Body", "Thank you, see you tomorrow!"),
+        ("NumMedia", "0"),
+    ];
+    signed(account, &url, params.map(|(name, value)| (name.to_string(), value.to_string())).to_vec())
+}
+
+fn event(callback: &Callback, now: Timestamp) -> Value {
+    let rest = callback.url.strip_prefix("http://127.0.0.1:9").unwrap();
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8"));
+    headers.insert("x-twilio-signature", HeaderValue::from_str(&callback.signature).unwrap());
+    gateway::event(&Method::POST, path, query, &headers, &Bytes::from(callback.body()), None, now)
+}
+
+/// CPU and table requests of `events`, all answered with `expected`.
+async fn measure(
+    cx: &Arc<shared::context::Context>,
+    stand_in: &mut StandIn,
+    what: &str,
+    events: Vec<Value>,
+    expected: StatusCode,
+) {
+    let count = events.len();
+    let function = api::twilio_webhook(cx.clone());
+    stand_in.table_requests();
+    let before = cpu();
+    let mut rest = events.into_iter();
+    let mut under_way = tokio::task::JoinSet::new();
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(event) = rest.next()
+        {
+            under_way.spawn(gateway::invoke(function.clone(), event));
+        }
+        match under_way.join_next().await {
+            Some(answer) => assert_eq!(answer.unwrap().status(), expected),
+            None => break,
+        }
+    }
+    let spent = cpu() - before;
+    let requests: BTreeMap<String, u64> = stand_in.table_requests();
+    let each = requests.values().sum::<u64>() as f64 / count as f64;
+    let rate = count as f64 / spent.max(Duration::from_millis(1)).as_secs_f64();
+    println!("{what}: {rate:.0} calls a CPU-second, {:.3} ms each, {each:.4} table requests each", 1000.0 / rate);
+    println!("  {requests:?}");
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let now: Timestamp = "2026-03-04T18:00:00Z".parse().unwrap();
+    let tenant = TenantId::parse("bench").unwrap();
+    if stand_in::is_stand_in(now, &tenant).await {
+        return;
+    }
+    let (mut stand_in, cx) = StandIn::start();
+    let cx = Arc::new(cx);
+    let settings: Settings = serde_json::from_value(serde_json::json!({
+        "name": "Bench", "timeZone": "America/New_York", "defaultRegion": "US", "senders": { "sms": SENDER },
+        "budget": { "currency": "USD" },
+    }))
+    .unwrap();
+    let table = cx.table().await.unwrap();
+    tenants::put_settings(table, &tenant, &settings).await.unwrap();
+    let messages: Vec<Message> = (0..RECEIPTS).map(|at| accepted(&tenant, at, now)).collect();
+    messages::create(table, &tenant, messages.clone()).await.unwrap();
+    let known = cx.credentials(&tenant, now).await.unwrap();
+    let auth_token = known.signing_tokens().next().unwrap().to_string();
+    let account = Account { sid: known.account_sid.clone(), auth_token, ..Account::default() };
+
+    let events = |word: &str| -> Vec<Value> {
+        messages.iter().map(|message| event(&receipt(&account, &tenant, message, word), now)).collect()
+    };
+    let (delivered, sent) = (events("delivered"), events("sent"));
+    measure(&cx, &mut stand_in, "receipts", delivered.clone(), StatusCode::NO_CONTENT).await;
+    measure(&cx, &mut stand_in, "late receipts", sent, StatusCode::NO_CONTENT).await;
+    measure(&cx, &mut stand_in, "repeated receipts", delivered, StatusCode::NO_CONTENT).await;
+    let texts: Vec<Value> = (0..TEXTS).map(|at| event(&text(&account, &tenant, at), now)).collect();
+    measure(&cx, &mut stand_in, "texts", texts, StatusCode::OK).await;
+    let forger = Account { auth_token: "another token".into(), ..account.clone() };
+    let forged = messages.iter().map(|message| event(&receipt(&forger, &tenant, message, "sent"), now)).collect();
+    measure(&cx, &mut stand_in, "forged", forged, StatusCode::FORBIDDEN).await;
+    stand_in.stop();
+}
