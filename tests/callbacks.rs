@@ -228,3 +228,26 @@ async fn what_twilio_sends_twice_and_in_reverse_converges_by_itself() {
         assert_eq!(stored(&host, receipt["id"].as_str().unwrap()).await.status, Status::Delivered, "{fault:?}");
     }
 }
+
+/// Callbacks that never come: Twilio is asked once a night.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_twilio_never_told_of_is_asked_for_at_night() {
+    let host = quiet_machine(|_| {}).await;
+    host.twilio.set_faults(vec![Rule { fault: Fault::LostCallbacks, to: None, times: None, every: None }]);
+    let (_, message) = post(&host, "staff", "/messages", None, &json!({ "to": ONE, "body": "Hello" })).await;
+    let (_, call) = post(&host, "staff", "/calls", None, &json!({ "to": ONE, "say": "Hello" })).await;
+    settle(&host, SignedDuration::from_mins(5)).await;
+    let ids = [message["id"].as_str().unwrap(), call["id"].as_str().unwrap()];
+    host.ask_about_silent(host.clock.now()).await.unwrap();
+    assert_eq!(stored(&host, ids[0]).await.status, Status::Queued, "Twilio has half a day to tell by itself");
+
+    host.clock.set(host.clock.now() + SignedDuration::from_hours(13));
+    host.ask_about_silent(host.clock.now()).await.unwrap();
+
+    let (message, call) = (stored(&host, ids[0]).await, stored(&host, ids[1]).await);
+    assert_eq!((message.status, call.status), (Status::Delivered, Status::Completed));
+    assert_eq!(message.story().last().unwrap().step, "asked");
+    let table = host.cx.table().await.unwrap();
+    let spent = message.cost.unwrap().0 + call.cost.unwrap().0;
+    assert_eq!(meter::used(table, &tenant(), "2026-03").await.unwrap().0, spent);
+}

@@ -12,6 +12,7 @@ use crate::domain::school_event::SchoolEvent;
 use crate::domain::tenant::TenantId;
 use crate::queue::Hint;
 use crate::telemetry::Chain;
+use crate::usecases::ask_about_silent::ask_about_silent;
 use crate::usecases::dispatch::{Run, dispatch_due, dispatch_hinted};
 use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
 use crate::usecases::receive_event::{Received, receive_event};
@@ -54,11 +55,19 @@ pub async fn payment_reminders(cx: &Context, event: Value) -> Result<Value, Even
     Ok(json!({ "planned": planned }))
 }
 
-/// `dispatchMessages`: hints of the queue, or the minute tick. Unlike the plans, it goes by the clock
+/// The nightly schedule's `task`, as template.yaml has it.
+pub const ASK_ABOUT_SILENT: &str = "askAboutSilent";
+
+/// `dispatchMessages`: hints of the queue, the minute tick, or the nightly question about what Twilio never told. Unlike the plans, it goes by the clock
 /// and not by the event's time: leases and quiet hours are about when a message really goes.
 pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
     if let Some(records) = event.get("Records") {
         return hints(cx, records, now).await;
+    }
+    if event.get("task").and_then(Value::as_str) == Some(ASK_ABOUT_SILENT) {
+        let further = Box::pin(ask_about_silent(cx, now)).await?;
+        tracing::info!(further, "Twilio was asked about silent messages");
+        return Ok(json!({ "further": further }));
     }
     envelope(event)?;
     let dispatched = Box::pin(dispatch_due(cx, now)).await?;

@@ -245,6 +245,11 @@ impl Host {
         schedule::dispatch_messages(&self.cx, scheduled(now), now).await
     }
 
+    /// What EventBridge does every night.
+    pub async fn ask_about_silent(&self, now: Timestamp) -> Result<Value, schedule::EventFailure> {
+        schedule::dispatch_messages(&self.cx, json!({ "task": schedule::ASK_ABOUT_SILENT }), now).await
+    }
+
     /// Hands what lies in the queue to `dispatchMessages`, as Lambda's poller does.
     pub async fn drain_queue(&self, now: Timestamp) -> Result<usize, schedule::EventFailure> {
         let mut drained = 0;

@@ -232,6 +232,11 @@ pub struct Listed {
     price: Option<String>,
     #[serde(default)]
     price_unit: Option<String>,
+    /// Of a call that is over, in seconds.
+    #[serde(default)]
+    duration: Option<String>,
+    #[serde(default)]
+    answered_by: Option<String>,
 }
 
 impl Listed {
@@ -239,9 +244,14 @@ impl Listed {
     pub fn report(&self) -> Report {
         // A word that we do not know says at least that Twilio has it.
         let word = Status::from_twilio(&self.status).map_or("queued", |_| &self.status);
-        let price = self.price.as_deref().map(|price| ("Price", price));
-        let unit = self.price_unit.as_deref().map(|unit| ("PriceUnit", unit));
-        Report::new(word, &self.sid, self.error_code).saying(price.into_iter().chain(unit))
+        let more = [
+            ("Price", &self.price),
+            ("PriceUnit", &self.price_unit),
+            ("CallDuration", &self.duration),
+            ("AnsweredBy", &self.answered_by),
+        ];
+        let said = more.into_iter().filter_map(|(name, value)| Some((name, value.as_deref()?)));
+        Report::new(word, &self.sid, self.error_code).saying(said)
     }
 
     pub fn created(&self) -> Option<Timestamp> {
@@ -251,10 +261,27 @@ impl Listed {
 
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    #[error("Twilio's list of messages could not be read")]
+    #[error("Twilio's answer about messages could not be read")]
     Unreachable(#[source] reqwest::Error),
-    #[error("Twilio answered {0} to a list of messages")]
+    #[error("Twilio answered {0} to a question about messages")]
     Refused(StatusCode),
+}
+
+/// One message or call, by Twilio's id.
+pub async fn fetch(
+    http: &reqwest::Client,
+    base: &str,
+    credentials: &Credentials,
+    resource: Resource,
+    sid: &str,
+) -> Result<Listed, ListError> {
+    let (user, password) = credentials.basic();
+    let url = format!("{base}/2010-04-01/Accounts/{}/{}/{sid}.json", credentials.account_sid, resource.word());
+    let response = http.get(url).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
+    if !response.status().is_success() {
+        return Err(ListError::Refused(response.status()));
+    }
+    response.json().await.map_err(ListError::Unreachable)
 }
 
 /// Twilio's messages or calls to `to`, the newest first, back to those created before `since`.

@@ -1,6 +1,7 @@
 //! What the system does, one verb a file. Each takes the [`Context`](crate::context::Context) first
 //! and `now` last, and is safe to repeat.
 
+pub mod ask_about_silent;
 pub mod cancel_lesson;
 pub mod cancel_message;
 mod cancel_planned;

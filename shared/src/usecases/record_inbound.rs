@@ -144,7 +144,7 @@ impl Arrived<'_> {
         }
 
         let conversation = known.conversation.unwrap_or_else(|| Conversation::new(self.peer.address(), channel, now));
-        let may_answer = conversation.takes_answer(now) && !settings.is_own(&text.from);
+        let may_answer = settings.enabled && conversation.takes_answer(now) && !settings.is_own(&text.from);
         let mut conversation = conversation.with(Some(&body), channel, reading.review, now);
         let standing =
             reading.wish.as_ref().map_or_else(|| known.consent.standing.clone(), |(wish, _)| known.consent.standing.after(wish));

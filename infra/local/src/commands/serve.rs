@@ -171,7 +171,7 @@ fn is_sending(request: &Request) -> bool {
     request.method() == Method::POST && gateway::is_sending(request.uri().path())
 }
 
-/// The minute tick and the daily jobs. Both jobs also run at the start: the machine may have been off at their hour.
+/// The minute tick and the daily jobs. The jobs also run at the start: the machine may have been off at their hour.
 async fn follow_schedules(host: Host) {
     let mut planned_on = None;
     let mut ticks = tokio::time::interval(TICK);
@@ -184,6 +184,7 @@ async fn follow_schedules(host: Host) {
             planned_on = Some(day);
             logged("lesson reminders could not be planned", schedule::lesson_reminders(&host.cx, scheduled(now)).await);
             logged("payment reminders could not be planned", schedule::payment_reminders(&host.cx, scheduled(now)).await);
+            logged("Twilio could not be asked about silent messages", host.ask_about_silent(now).await);
         }
         logged("what is due could not be dispatched", host.tick(now).await);
     }

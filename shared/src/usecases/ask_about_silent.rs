@@ -1,0 +1,74 @@
+//! Asks Twilio about messages of which it has told no end: callbacks get lost, and some never come.
+//!
+//! Once a night is what Twilio advises (docs/messaging/guides/outbound-message-logging). What it answers is a
+//! report like any other.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::record_status::settle;
+use crate::context::{Account, Context, ContextError};
+use crate::domain::message::{Message, Status};
+use crate::domain::tenant::TenantId;
+use crate::store::messages::{self, Merged};
+use crate::store::{keys, tenants};
+use crate::telemetry::{self, Chain};
+use crate::twilio::client::{self, Resource};
+
+/// Twilio has so long to tell by itself.
+const PATIENCE: SignedDuration = SignedDuration::from_hours(12);
+/// Older ones are asked about no more: `sent` may be the last word of a network without receipts.
+const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 4);
+/// A night's run ends after so long, well within Lambda's limit; the next night goes on.
+const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
+
+/// Asks about every tenant's messages. How many went further by it.
+pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+    let started = Instant::now();
+    let mut further = 0;
+    for tenant in tenants::all(cx.table().await?).await? {
+        match ask_of_tenant(cx, &tenant, started, now).await {
+            Ok(count) => further += count,
+            // One tenant's trouble does not keep the others waiting; the next night tries it again.
+            Err(error) => tracing::error!(%tenant, error = %Chain(&error), "Twilio could not be asked about silent messages"),
+        }
+    }
+    Ok(further)
+}
+
+async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: Timestamp) -> Result<usize, ContextError> {
+    let Account::Twilio(credentials) = cx.account(tenant, now).await? else { return Ok(0) };
+    let table = cx.table().await?;
+    let mut further = 0;
+    let mut day = keys::day(now - OLDEST);
+    while day <= keys::day(now) {
+        for message in messages::log(table, tenant, day).await?.into_iter().filter(|message| is_silent(message, now)) {
+            let Some(sid) = message.sid.as_deref().filter(|_| started.elapsed() < LONGEST_RUN) else { continue };
+            let resource = Resource::of(message.channel);
+            let found = match client::fetch(&cx.http, &cx.config.twilio_api_base, &credentials, resource, sid).await {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::warn!(%tenant, message = %message.id, error = %Chain(&error), "Twilio could not be asked about a message");
+                    continue;
+                }
+            };
+            match messages::merge(table, tenant, &message.id, &found.report(), "asked", now).await? {
+                Merged::Forward(merged) => {
+                    telemetry::message(tenant, &merged);
+                    settle(cx, tenant, &merged, now).await?;
+                    further += 1;
+                }
+                Merged::Late(merged) | Merged::Duplicate(merged) => settle(cx, tenant, &merged, now).await?,
+                Merged::Unknown => {}
+            }
+        }
+        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+    }
+    Ok(further)
+}
+
+/// Whether Twilio has `message`, and has told no end of it for long.
+fn is_silent(message: &Message, now: Timestamp) -> bool {
+    let went = message.decided_at.unwrap_or(message.due_at);
+    message.status > Status::Sending && !message.status.is_final() && !message.simulated && went + PATIENCE <= now
+}
