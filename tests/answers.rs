@@ -5,6 +5,7 @@ use local::host::{Host, scheduled};
 use local::twilio::InboundText;
 use serde_json::{Value, json};
 use shared::domain::answer::Answer;
+use shared::domain::channel::Channel;
 use shared::domain::lesson::{Lesson, LessonStatus, Students};
 use shared::domain::message::{Message, Status};
 use shared::domain::reminder::Kind;
@@ -24,6 +25,11 @@ async fn reminded(subjects: &[&str]) -> Host {
         settings.answers.confirmed_text = Some("See you then!".into());
     })
     .await;
+    remind(host, subjects, 1).await
+}
+
+/// S01 has these lessons tomorrow, and was reminded of each on so many channels.
+async fn remind(host: Host, subjects: &[&str], channels: usize) -> Host {
     let now = host.clock.now();
     let settings = host.cx.settings(&tenant(), now).await.unwrap();
     let lesson = |(at, subject): (usize, &&str)| Lesson {
@@ -43,7 +49,7 @@ async fn reminded(subjects: &[&str]) -> Host {
     lessons::put_many(host.cx.table().await.unwrap(), &tenant(), &all).await.unwrap();
     schedule::lesson_reminders(&host.cx, scheduled(now)).await.unwrap();
     settle(&host, SignedDuration::from_mins(subjects.len() as i64 + 1)).await;
-    assert_eq!(host.twilio.ledger().len(), subjects.len());
+    assert_eq!(host.twilio.ledger().len(), subjects.len() * channels);
     host
 }
 
@@ -116,6 +122,27 @@ async fn of_several_reminders_the_latest_without_an_answer_is_meant_or_the_one_r
     let swiped = InboundText { params: vec![("OriginalRepliedMessageSid".into(), sid)], ..InboundText::new(KNOWN, SENDER, "R") };
     text(&host, &swiped).await;
     assert_eq!(answers(&host).await, [None, Some(Answer::AnotherTime), Some(Answer::AnotherTime)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_is_about_the_lesson_on_whatever_channel_it_was_asked() {
+    let host = quiet_machine(|settings| {
+        settings.types.lesson_reminder.asks_for_answer = true;
+        settings.types.lesson_reminder.channels = vec![Channel::Sms, Channel::Whatsapp];
+    })
+    .await;
+    let host = remind(host, &["Piano"], 2).await;
+
+    says(&host, "C").await;
+    says(&host, "R").await;
+
+    let answers: Vec<_> =
+        messages_of(&host).await.into_iter().filter(|message| message.asks).map(|message| message.answer).collect();
+    assert_eq!(answers, [Some(Answer::AnotherTime); 2]);
+    let (_, engagement) = get(&host, "viewer", "/analytics/engagement").await;
+    assert_eq!((&engagement["asked"], &engagement["anotherTime"]), (&json!(1), &json!(1)));
+    let (_, log) = get(&host, "viewer", "/messages?answer=another_time").await;
+    assert_eq!(log["items"].as_array().unwrap().len(), 3, "both reminders, and the text");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -97,7 +97,9 @@ async fn whoever_writes_is_kept_also_when_nobody_knows_them() {
 
     text(&host, STRANGER, "Do you teach the oboe?").await;
     host.clock.set(host.clock.now() + SignedDuration::from_secs(1));
-    let answer = text(&host, "22395", "STOP").await;
+    let answer = text(&host, "22395", "Your parcel, and not a word of STOP").await;
+    assert_eq!(text(&host, "800FLOWERS", "STOP").await, "<Response/>", "a name is nobody's number");
+    assert_eq!(get(&host, "viewer", "/opt-outs").await.1["items"], json!([]));
 
     assert_eq!(answer, "<Response/>", "nobody answers a short code");
     let stranger = conversation(&host, 1).await;
@@ -325,6 +327,8 @@ async fn a_caller_is_greeted_and_opts_out_by_a_key() {
         (Some("in"), Some("completed"), Some(14))
     );
     assert_eq!((item["contact"].as_str(), item["cost"].as_str()), (Some("S01"), None));
+    assert_eq!((item["state"].as_str(), item["inbound"]["wish"].as_str()), (Some("Received"), Some("stop")));
+    assert_eq!(get(&host, "viewer", "/analytics/engagement").await.1["optOuts"], 1);
     assert_eq!(events(&host).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["call.received", "opt_out.recorded"]);
     let (_, next) = post(&host, "staff", "/calls", None, &json!({ "to": KNOWN, "say": "Hello" })).await;
     assert_eq!(next["reason"], "opted_out");
@@ -375,7 +379,7 @@ async fn staff_opt_out_and_in_and_every_wish_is_kept() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines[0], "number,at,wish,categories,method,source,by,reason");
     assert_eq!(lines.len(), 4);
-    assert!(lines[1].starts_with("+12125550001,2026-03-10T16:00:00Z,stop,all,verbal,entered_"), "{}", lines[1]);
+    assert!(lines[1].starts_with("+12125550001,2026-03-10T16:00:00Z,stop,all,verbal,msg_"), "{}", lines[1]);
     assert!(lines[1].ends_with(",user-1,'=asked by phone"), "{}", lines[1]);
 }
 
@@ -388,4 +392,78 @@ async fn whoever_texted_stop_is_told_to_be_blocked_at_twilio_too() {
 
     assert_eq!(views[0]["optedOut"], false);
     assert!(views[0]["note"].as_str().unwrap().contains("START"), "{views}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_tenants_own_record_forbids_only_the_tenant_lifts() {
+    // The sample's S07 is opted out in the school's file.
+    const FORBIDDEN: &str = "+15550100207";
+    let host = quiet_machine(|_| {}).await;
+    let send = async || post(&host, "staff", "/messages", None, &json!({ "contactId": "S07", "body": "Hello" })).await.1;
+
+    let answer = text(&host, &format!("whatsapp:{FORBIDDEN}"), "START").await;
+    assert_eq!(answer, "<Response/>", "nothing is promised");
+    assert_eq!(send().await["reason"], "opted_out");
+    assert_eq!(conversation(&host, 0).await["review"], true);
+    let views = standing(&host, FORBIDDEN).await;
+    assert_eq!((views["optedOut"].as_bool(), &views["optedOutContacts"][0]["id"]), (Some(false), &json!("S07")));
+
+    let opt_in = json!({ "contactId": "S07", "method": "in_person" });
+    assert_eq!(post(&host, "staff", "/opt-outs/opt-in", None, &opt_in).await.0, StatusCode::OK);
+    assert_eq!(send().await["state"], "Pending");
+    assert_eq!(standing(&host, FORBIDDEN).await["optedOutContacts"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_stands_for_one_wish_and_nobody_enters_what_only_machines_hear() {
+    let host = quiet_machine(|_| {}).await;
+    let out = json!({ "number": STRANGER });
+
+    assert_eq!(post(&host, "staff", "/opt-outs", Some("k"), &out).await.0, StatusCode::OK);
+    assert_eq!(post(&host, "staff", "/opt-outs", Some("k"), &out).await.0, StatusCode::OK);
+    let back = json!({ "number": STRANGER, "method": "verbal" });
+    let (status, problem) = post(&host, "staff", "/opt-outs/opt-in", Some("k"), &back).await;
+    assert_eq!((status, problem["code"].as_str()), (StatusCode::CONFLICT, Some("key_taken")));
+    let (status, _) = post(&host, "staff", "/messages", Some("k"), &json!({ "to": KNOWN, "body": "Hello" })).await;
+    assert_eq!(status, StatusCode::CONFLICT, "also of a message");
+    for method in ["keyword", "phrase", "keypress", "refusal"] {
+        let (status, _) = post(&host, "staff", "/opt-outs/opt-in", None, &json!({ "number": STRANGER, "method": method })).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{method}");
+    }
+    assert_eq!(standing(&host, STRANGER).await["history"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_says_what_was_written_and_one_that_does_not_go_answers_nothing() {
+    let host = quiet_machine(|_| {}).await;
+    text(&host, KNOWN, "Which room?").await;
+    let path = format!("/conversations/{}", conversation(&host, 0).await["id"].as_str().unwrap());
+
+    let (status, receipt) = post(&host, "staff", &format!("{path}/reply"), None, &json!({ "body": "{room} {{7}}" })).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{receipt}");
+    assert_eq!(host.twilio.ledger()[0].body, "{room} {{7}}");
+    host.clock.set(host.clock.now() + SignedDuration::from_secs(30));
+    text(&host, KNOWN, "Please stop texting me. Thanks anyway").await;
+    host.clock.set(host.clock.now() + SignedDuration::from_secs(30));
+    let (_, refused) = post(&host, "staff", &format!("{path}/reply"), None, &json!({ "body": "Sorry!" })).await;
+
+    assert_eq!(refused["reason"], "opted_out");
+    let (_, talk) = get(&host, "viewer", &path).await;
+    assert_eq!((talk["conversation"]["unread"].as_u64(), talk["conversation"]["optedOut"].as_bool()), (Some(1), Some(true)));
+    assert_eq!((&talk["items"][0]["body"], &talk["items"][0]["state"]), (&json!("Sorry!"), &json!("Skipped")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_listing_gave_is_no_cursor() {
+    let host = quiet_machine(|_| {}).await;
+    text(&host, KNOWN, "Hello").await;
+    let path = format!("/conversations/{}", conversation(&host, 0).await["id"].as_str().unwrap());
+    for listing in ["/conversations", "/opt-outs", &path, "/messages"] {
+        for cursor in ["IQ", "IA", "eHh4", "", "%00", "AAAAAAAAAAAAAAAAAAAAAAAA"] {
+            let (status, problem) = get(&host, "viewer", &format!("{listing}?cursor={cursor}")).await;
+            assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{listing} {cursor}: {problem}");
+        }
+    }
+    let backwards = "/opt-outs/export?from=2026-11-22T00:00:00Z&to=2026-11-21T00:00:00Z";
+    assert_eq!(get(&host, "admin", backwards).await.0, StatusCode::UNPROCESSABLE_ENTITY);
 }

@@ -26,7 +26,7 @@ use crate::domain::inbound::Peer;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 use crate::store::conversations::{self, ConversationId};
-use crate::store::{contacts, sessions};
+use crate::store::{consents, contacts, sessions};
 
 /// A conversation, as the inbox shows it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,6 +46,8 @@ pub struct ConversationView {
     last_text: Option<String>,
     /// Over which they last wrote; an answer goes over it too.
     channel: Channel,
+    /// They want no messages at all.
+    opted_out: bool,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -217,12 +219,16 @@ pub async fn reply(
         to: Some(conversation.peer.clone()),
         channels: vec![channel],
         body: asked.body,
+        verbatim: true,
         media_urls: asked.media_urls.map(Urls::into_list).unwrap_or_default(),
         ..Wish::default()
     };
     let tenant = caller.tenant.clone();
     let accepted = send(&cx, caller, key, wish, now).await?;
-    conversations::update(cx.table().await?, &tenant, &id, |conversation| Conversation { unread: 0, ..conversation }).await?;
+    // What is only repeated, or does not go, answers nothing.
+    if accepted.1.is_on_its_way_since(now) {
+        conversations::update(cx.table().await?, &tenant, &id, |conversation| Conversation { unread: 0, ..conversation }).await?;
+    }
     Ok(accepted)
 }
 
@@ -268,6 +274,8 @@ async fn views(
     let at_numbers = contacts::at_numbers(table, tenant, &numbers.iter().collect::<Vec<_>>()).await?;
     let ids: Vec<&str> = at_numbers.values().flat_map(|known| known.keys().map(String::as_str)).collect();
     let known = contacts::get_many(table, tenant, &ids).await?;
+    let standings = consents::standings(table, tenant, &numbers.iter().collect::<Vec<_>>()).await?;
+    let is_stopped = |peer: &str| standings.iter().any(|(number, standing)| number.e164() == peer && standing.stopped);
     let names = |peer: &str| -> Vec<ContactName> {
         let at_number = at_numbers.iter().find(|(number, _)| number.e164() == peer).map(|(_, contacts)| contacts);
         let contacts = at_number.into_iter().flat_map(|contacts| contacts.keys()).filter_map(|id| known.get(id));
@@ -276,6 +284,7 @@ async fn views(
     let view = |(id, of): (ConversationId, Conversation)| ConversationView {
         id: id.to_string(),
         contacts: names(&of.peer),
+        opted_out: is_stopped(&of.peer),
         peer: of.peer,
         state: of.state,
         unread: of.unread,

@@ -4,6 +4,7 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -38,7 +39,18 @@ pub fn read(listing: Result<Query<Listing>, QueryRejection>) -> Result<Asked, Pr
 }
 
 pub fn asked(limit: Option<u32>, cursor: Option<&str>) -> Result<Asked, Problem> {
-    Ok(Asked { limit: self::limit(limit)?, after: cursor.map(entry).transpose()? })
+    Ok(Asked { limit: self::limit(limit)?, after: cursor.map(place).transpose()? })
+}
+
+/// The entry of an index behind a cursor: an instant, and what stands there.
+fn place(cursor: &str) -> Result<String, Problem> {
+    let entry = entry(cursor)?;
+    let is_place = entry.split_once('#').is_some_and(|(at, _)| at.parse::<Timestamp>().is_ok());
+    if is_place { Ok(entry) } else { Err(foreign()) }
+}
+
+pub fn foreign() -> Problem {
+    Problem::field("cursor", "invalid", "not one that this listing gave")
 }
 
 pub fn limit(limit: Option<u32>) -> Result<u32, Problem> {
@@ -59,11 +71,13 @@ pub fn cursor(entry: impl AsRef<[u8]>) -> String {
 pub fn entry(cursor: &str) -> Result<String, Problem> {
     let text = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let is_ours = |text: &String| text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    text.filter(is_ours).filter(|text| !text.is_empty()).ok_or_else(|| Problem::invalid("cursor: not one that we gave"))
+    text.filter(is_ours).filter(|text| !text.is_empty()).ok_or_else(foreign)
 }
 
 pub fn bad_query(rejection: QueryRejection) -> Problem {
     let reason = rejection.body_text();
     let reason = reason.strip_prefix("Failed to deserialize query string: ").unwrap_or(&reason);
-    Problem::field("query", "invalid", format!("{reason}; from and to are instants: 2026-03-10T15:00:00Z"))
+    let (field, reason) = reason.split_once(": ").unwrap_or(("query", reason));
+    let hint = if matches!(field, "from" | "to") { "; an instant: 2026-03-10T15:00:00Z" } else { "" };
+    Problem::field(field, "invalid", format!("{reason}{hint}"))
 }

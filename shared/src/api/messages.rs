@@ -43,6 +43,8 @@ pub struct Filter {
     contact: Option<String>,
     /// Both when absent.
     direction: Option<Direction>,
+    /// Reminders that were answered so.
+    answer: Option<Answer>,
     #[param(maximum = 200, minimum = 1)]
     limit: Option<u32>,
     cursor: Option<String>,
@@ -115,7 +117,7 @@ pub struct MessageView {
     sent_by: Option<String>,
     /// Nothing left this system: no Twilio account is connected.
     simulated: bool,
-    /// What its recipient answered to a reminder that asked.
+    /// What its recipient answered to a reminder that asked; of what came in, what it answers.
     answer: Option<Answer>,
     /// What else is to be said of what came in.
     inbound: Option<InboundView>,
@@ -232,7 +234,7 @@ async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -
     let limit = listing::limit(filter.limit)?;
     let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {
-        return Err(Problem::invalid("cursor: not of a listing from and to these instants"));
+        return Err(Problem::field("cursor", "invalid", "not of a listing from and to these instants"));
     }
     let mut day = keys::day(after.as_ref().map_or(from, |entry| entry.due_at));
     let table = cx.table().await?;
@@ -306,6 +308,7 @@ impl Filter {
     fn page_size(&self, limit: u32) -> u32 {
         let is_any = self.is_call
             || self.direction.is_some()
+            || self.answer.is_some()
             || self.status.is_some()
             || self.channel.is_some()
             || self.kind.is_some()
@@ -318,6 +321,7 @@ impl Filter {
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
             && (!self.is_call || message.is_call())
             && self.kind.is_none_or(|kind| kind == message.kind)
+            && self.answer.is_none_or(|answer| Some(answer) == given(message))
             && self.direction.is_none_or(|direction| (direction == Direction::In) == message.inbound.is_some())
             && self.contact.as_ref().is_none_or(|contact| Some(contact) == message.contact.as_ref())
     }
@@ -330,13 +334,14 @@ pub(super) fn view(message: Message) -> MessageView {
         TwilioError { code, title: meaning.title, class: meaning.class.word(), advice: meaning.advice }
     });
     let recurring = message.timeline.first().filter(|first| first.step == "recurred").and_then(|first| first.detail.clone());
+    let answer = given(&message);
     let peer = message.peer().map(|peer| peer.to_string());
     let inbound = message.inbound;
     let direct = message.direct.map(|direct| *direct);
     let list = direct.as_ref().map(|direct| &direct.fingerprint).filter(|of| of.starts_with(BATCH_PREFIX)).cloned();
     let (media_urls, template, reference, links, sent_by) = match direct {
         Some(direct) => (direct.media_urls, direct.template, direct.reference, direct.links, direct.sent_by),
-        None => (Vec::new(), None, None, BTreeMap::new(), None),
+        None => (inbound_media(inbound.as_deref()), None, None, BTreeMap::new(), None),
     };
     MessageView {
         id: message.id,
@@ -345,7 +350,7 @@ pub(super) fn view(message: Message) -> MessageView {
         contact: message.contact,
         offset: message.offset,
         channel: message.channel,
-        state: message.status.shown(),
+        state: if inbound.is_some() { Status::Received.shown() } else { message.status.shown() },
         status: message.status,
         reason: message.reason,
         advice: message.reason.map(Reason::advice),
@@ -353,7 +358,7 @@ pub(super) fn view(message: Message) -> MessageView {
         decided_at: message.decided_at,
         direction: if inbound.is_some() { Direction::In } else { Direction::Out },
         from: inbound.as_ref().map(|_| peer.clone().unwrap_or_default()),
-        to: inbound.as_ref().map_or(peer, |inbound| Some(inbound.to.clone())),
+        to: inbound.as_ref().map_or(peer, |inbound| Some(inbound.to.trim_start_matches("whatsapp:").to_string())),
         body: message.body,
         segments: message.segments,
         cost: message.cost,
@@ -371,10 +376,19 @@ pub(super) fn view(message: Message) -> MessageView {
         links,
         sent_by,
         simulated: message.simulated,
-        answer: message.answer,
+        answer,
         inbound: inbound.map(|inbound| InboundView::of(*inbound)),
         timeline: None,
     }
+}
+
+/// What was answered to a reminder, or by a text.
+fn given(message: &Message) -> Option<Answer> {
+    message.answer.or_else(|| Some(message.inbound.as_ref()?.answers.as_ref()?.answer))
+}
+
+fn inbound_media(inbound: Option<&Inbound>) -> Vec<String> {
+    inbound.into_iter().flat_map(|inbound| &inbound.media).map(|media| media.url.clone()).collect()
 }
 
 fn write_cursor(entry: &LogEntry) -> String {
@@ -385,5 +399,5 @@ fn read_cursor(cursor: &str) -> Result<LogEntry, Problem> {
     let text = listing::entry(cursor)?;
     let entry =
         text.split_once(' ').and_then(|(due_at, id)| Some(LogEntry { due_at: due_at.parse().ok()?, id: MessageId::parse(id)? }));
-    entry.ok_or_else(|| Problem::invalid("cursor: not one that we gave"))
+    entry.ok_or_else(listing::foreign)
 }

@@ -37,7 +37,7 @@ pub struct OptOutRequest {
     pub categories: Option<BTreeSet<Category>>,
     pub reason: Option<String>,
     /// How they said so; `other` when absent.
-    pub method: Option<Method>,
+    pub method: Option<EnteredMethod>,
 }
 
 /// An opt-in to record: the consent is the tenant's to prove, so it says how it was given.
@@ -48,8 +48,33 @@ pub struct OptInRequest {
     pub contact_id: Option<String>,
     /// Everything when absent.
     pub categories: Option<BTreeSet<Category>>,
-    pub method: Method,
+    pub method: EnteredMethod,
     pub reason: Option<String>,
+}
+
+/// How somebody told a person, or another system. What came by itself is recorded by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EnteredMethod {
+    WebForm,
+    Written,
+    Verbal,
+    InPerson,
+    Import,
+    Other,
+}
+
+impl EnteredMethod {
+    fn method(self) -> Method {
+        match self {
+            Self::WebForm => Method::WebForm,
+            Self::Written => Method::Written,
+            Self::Verbal => Method::Verbal,
+            Self::InPerson => Method::InPerson,
+            Self::Import => Method::Import,
+            Self::Other => Method::Other,
+        }
+    }
 }
 
 /// How a number stands.
@@ -62,8 +87,9 @@ pub struct StandingView {
     /// From these alone.
     categories: BTreeSet<Category>,
     since: Option<Timestamp>,
-    /// The contacts of this number that the tenant's own records opt out, whatever the number said.
-    opted_out_contacts: Vec<String>,
+    /// The contacts of this number that the tenant's own records opt out, wholly or of some categories,
+    /// whatever the number says. An opt-in of the contact lifts that too.
+    opted_out_contacts: Vec<OptedOutContact>,
     /// Everything that the number ever said, the earliest first.
     #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<Vec<WishView>>,
@@ -71,6 +97,14 @@ pub struct StandingView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     note: Option<&'static str>,
+}
+
+/// A contact that the tenant's own records opt out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OptedOutContact {
+    id: String,
+    /// Everything when absent.
+    categories: Option<BTreeSet<Category>>,
 }
 
 /// One wish of a number's.
@@ -125,7 +159,7 @@ pub async fn list(
         number: opt_out.number.e164().to_string(),
         opted_out: opt_out.standing.stopped,
         categories: opt_out.standing.categories,
-        since: Some(opt_out.since),
+        since: opt_out.since,
         opted_out_contacts: Vec::new(),
         history: None,
         note: None,
@@ -165,7 +199,7 @@ pub async fn opt_out(
     Input(asked): Input<OptOutRequest>,
 ) -> Result<Json<Vec<StandingView>>, Problem> {
     let wish = Wish::Stop(scope(asked.categories)?);
-    let method = asked.method.unwrap_or(Method::Other);
+    let method = asked.method.map_or(Method::Other, EnteredMethod::method);
     let entered = Entered { wish, method, reason: reason(asked.reason)?, by: caller.subject.clone(), key: key.0 };
     enter(&cx, caller, asked.number, asked.contact_id, entered, now).await
 }
@@ -184,7 +218,8 @@ pub async fn opt_in(
     Input(asked): Input<OptInRequest>,
 ) -> Result<Json<Vec<StandingView>>, Problem> {
     let wish = Wish::Start(scope(asked.categories)?);
-    let entered = Entered { wish, method: asked.method, reason: reason(asked.reason)?, by: caller.subject.clone(), key: key.0 };
+    let entered =
+        Entered { wish, method: asked.method.method(), reason: reason(asked.reason)?, by: caller.subject.clone(), key: key.0 };
     enter(&cx, caller, asked.number, asked.contact_id, entered, now).await
 }
 
@@ -201,6 +236,11 @@ pub async fn export(
 ) -> Result<Response, Problem> {
     caller.require_admin()?;
     let Query(span) = span.map_err(listing::bad_query)?;
+    if let (Some(from), Some(to)) = (span.from, span.to)
+        && to < from
+    {
+        return Err(Problem::field("to", "invalid", "not before from"));
+    }
     let wishes = consents::all_wishes(cx.table().await?, &caller.tenant, span.from, span.to).await?;
     let row = |entry: Entry| {
         let number = entry.number.e164().to_string();
@@ -271,21 +311,22 @@ async fn enter(
 ) -> Result<Json<Vec<StandingView>>, Problem> {
     caller.require_staff()?;
     let tenant = &caller.tenant;
-    let numbers: Vec<PhoneNumber> = match (number, contact_id) {
+    let numbers: Vec<PhoneNumber> = match (number, &contact_id) {
         (Some(number), None) => vec![parse(cx, tenant, &number, "number", now).await?],
         (None, Some(id)) => {
-            let contact = contacts::get_many(cx.table().await?, tenant, &[&id]).await?.remove(&id);
+            let contact = contacts::get_many(cx.table().await?, tenant, &[id]).await?.remove(id);
             let contact = contact.ok_or_else(|| Problem::field("contactId", "unknown_contact", "there is no such contact"))?;
             let numbers: BTreeSet<PhoneNumber> =
                 Channel::BY_CHOICE.into_iter().filter_map(|channel| contact.number(channel).cloned()).collect();
             numbers.into_iter().collect()
         }
-        _ => return Err(Problem::field("number", "required", "give a number or a contactId, not both")),
+        (None, None) => return Err(Problem::field("number", "required", "give a number or a contactId")),
+        (Some(_), Some(_)) => return Err(Problem::field("number", "exclusive", "give a number or a contactId, not both")),
     };
     if numbers.is_empty() {
         return Err(Problem::field("contactId", "invalid_number", "this contact has no number that can be reached"));
     }
-    record_wish(cx, tenant, &numbers.iter().collect::<Vec<_>>(), &entered, now).await?;
+    record_wish(cx, tenant, &numbers, contact_id.as_deref(), &entered, now).await?;
     let mut views = Vec::with_capacity(numbers.len());
     for number in numbers {
         views.push(standing(cx, tenant, number).await?);
@@ -314,7 +355,11 @@ async fn standing(cx: &Context, tenant: &TenantId, number: PhoneNumber) -> Resul
         opted_out: known.standing.stopped,
         categories: known.standing.categories,
         since: known.since,
-        opted_out_contacts: contacts.into_iter().filter(|(_, wishes)| wishes.opted_out).map(|(id, _)| id).collect(),
+        opted_out_contacts: contacts
+            .into_iter()
+            .filter(|(_, wishes)| wishes.opted_out || !wishes.opted_out_categories.is_empty())
+            .map(|(id, wishes)| OptedOutContact { id, categories: (!wishes.opted_out).then_some(wishes.opted_out_categories) })
+            .collect(),
         history: Some(history.into_iter().map(WishView::of).collect()),
     })
 }

@@ -62,6 +62,7 @@ impl MessageRequest {
             contact_id: self.contact_id,
             channels: self.channel.map(ChannelChoice::channels).unwrap_or_default(),
             body: self.body,
+            verbatim: false,
             template: self.template,
             kind: None,
             variables: texts(self.variables),
@@ -196,6 +197,11 @@ impl Receipt {
         let due_at = message.deferred_at_once().unwrap_or_else(|| send_at.unwrap_or(asked_at).max(asked_at));
         let state = if reason.is_some() { "Skipped" } else { "Pending" };
         Self { id: message.id.to_string(), state, reason, asked_at, due_at }
+    }
+
+    /// Whether it was asked for at `now`, and not before, and was not decided against.
+    pub fn is_on_its_way_since(&self, now: Timestamp) -> bool {
+        self.asked_at == now && self.reason.is_none()
     }
 
     fn of_recurring(recurring: &Recurring, send_at: Option<Timestamp>) -> Self {

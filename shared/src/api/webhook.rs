@@ -158,17 +158,17 @@ fn text(form: &Form) -> Option<Text> {
         "OptOutType",
     ];
     let sid = ["MessageSid", "SmsSid", "SmsMessageSid"].iter().find_map(|name| form.get(name)).filter(|sid| is_sid(sid))?;
+    let owned = |name: &str| address(form, name);
     let count: usize = form.get("NumMedia").and_then(|count| count.parse().ok()).unwrap_or_default();
     let media = (0..count.min(MOST_MEDIA)).filter_map(|at| {
-        let url = form.get(&format!("MediaUrl{at}"))?.to_string();
-        Some(Media { url, content_type: form.get(&format!("MediaContentType{at}")).map(str::to_string) })
+        let url = form.get(&format!("MediaUrl{at}")).filter(|url| url.len() <= LONGEST_URL)?.to_string();
+        Some(Media { url, content_type: owned(&format!("MediaContentType{at}")) })
     });
-    let owned = |name: &str| form.get(name).map(str::to_string);
     Some(Text {
         sid: sid.to_string(),
         from: owned("From")?,
         to: owned("To").unwrap_or_default(),
-        body: owned("Body").unwrap_or_default(),
+        body: form.get("Body").unwrap_or_default().to_string(),
         media: media.collect(),
         opt_out_type: owned("OptOutType"),
         button: owned("ButtonPayload").or_else(|| owned("ButtonText")),
@@ -181,16 +181,23 @@ fn ringing(form: &Form) -> Option<Ringing> {
     const READ: [&str; 9] = ["CallSid", "AccountSid", "ApiVersion", "From", "To", "Caller", "Called", "CallStatus", "Direction"];
     Some(Ringing {
         sid: form.get("CallSid").filter(|sid| is_sid(sid))?.to_string(),
-        from: form.get("From").unwrap_or("anonymous").to_string(),
-        to: form.get("To").unwrap_or_default().to_string(),
+        from: address(form, "From").unwrap_or("anonymous".into()),
+        to: address(form, "To").unwrap_or_default(),
         params: kept(form, |name| READ.contains(&name)),
     })
 }
 
-/// Twilio lists at most ten; somebody else's are not believed anyway.
+/// Twilio sends ten at most.
 const MOST_MEDIA: usize = 10;
+const LONGEST_ADDRESS: usize = 256;
+const LONGEST_URL: usize = 2048;
 /// Of what we do not read, so much is kept, in bytes.
 const MOST_KEPT: usize = 16_000;
+
+/// An address, a word or an id: longer than any of Twilio's, it is cut.
+fn address(form: &Form, name: &str) -> Option<String> {
+    form.get(name).map(|value| value.chars().take(LONGEST_ADDRESS).collect())
+}
 
 /// The parameters that are not read, as far as they say something.
 fn kept(form: &Form, is_read: impl Fn(&str) -> bool) -> Vec<(String, String)> {

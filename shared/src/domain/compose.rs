@@ -29,6 +29,8 @@ pub struct Wish {
     /// Empty to let contact and tenant choose.
     pub channels: Vec<Channel>,
     pub body: Option<String>,
+    /// Whether `body` is said as it stands: what looks like a variable is none.
+    pub verbatim: bool,
     /// Instead of `body`: the name of a template.
     pub template: Option<String>,
     /// Instead of both: the text of this type of message.
@@ -277,6 +279,7 @@ fn text(settings: &Settings, wish: &Wish, known: Known<'_>, channels: &[Channel]
     }
     let mut text = Text { content: wish.content.clone(), ..Text::default() };
     text.body = match (&wish.body, &wish.template, of_type) {
+        (Some(body), _, _) if wish.verbatim => Some(body.clone()),
         (Some(body), _, _) => written(body, settings, wish, known.contact, errors),
         (None, Some(name), _) => match find_template(name, known.template) {
             Some(template) if !template.active => {

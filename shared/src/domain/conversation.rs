@@ -38,6 +38,16 @@ pub enum State {
     Handled,
 }
 
+/// Who should look at a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attention {
+    /// A word that was obeyed and says all: STOP, C.
+    None,
+    Somebody,
+    /// Somebody, and with care: it may be an opt-out.
+    Review,
+}
+
 impl State {
     pub fn word(self) -> &'static str {
         match self {
@@ -59,7 +69,7 @@ impl Conversation {
     pub fn new(peer: &str, channel: Channel, now: Timestamp) -> Self {
         Self {
             peer: peer.to_string(),
-            state: State::Open,
+            state: State::Handled,
             unread: 0,
             review: false,
             last_at: now,
@@ -70,14 +80,30 @@ impl Conversation {
         }
     }
 
-    /// With one more of theirs: it is for somebody to see to again.
-    pub fn with(mut self, text: Option<&str>, channel: Channel, review: bool, now: Timestamp) -> Self {
+    /// With one more text of theirs. Unless it was dealt with at once, it is for somebody to see to.
+    pub fn with(mut self, text: &str, channel: Channel, attention: Attention, now: Timestamp) -> Self {
+        self.last_text = Some(text.chars().take(SHOWN).collect::<String>()).filter(|text| !text.is_empty());
+        self.channel = channel;
+        self.review |= attention == Attention::Review;
+        match attention {
+            Attention::None => self.heard_at(now),
+            Attention::Somebody | Attention::Review => self.opened_at(now),
+        }
+    }
+
+    /// With one more call of theirs. What they last wrote, and over which channel, stays.
+    pub fn called(self, now: Timestamp) -> Self {
+        self.opened_at(now)
+    }
+
+    fn opened_at(mut self, now: Timestamp) -> Self {
         self.state = State::Open;
         self.unread = self.unread.saturating_add(1);
-        self.review |= review;
+        self.heard_at(now)
+    }
+
+    fn heard_at(mut self, now: Timestamp) -> Self {
         self.last_at = self.last_at.max(now);
-        self.last_text = text.map(|text| text.chars().take(SHOWN).collect());
-        self.channel = channel;
         self
     }
 

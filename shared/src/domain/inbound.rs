@@ -59,12 +59,14 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// Reads an address of Twilio's.
+    /// Reads an address of Twilio's. A name may hold digits, and be no vanity number: `800FLOWERS`.
     pub fn parse(address: &str, region: &Region) -> Self {
-        match PhoneNumber::parse(address, region, Strictness::Possible) {
-            Ok(number) => Self::Number(number),
-            // As `Message::peer` writes it.
-            Err(_) => Self::Other(address.trim().to_uppercase()),
+        let address = address.trim();
+        let bare = if is_whatsapp(address) { &address[WHATSAPP.len()..] } else { address };
+        let is_number = bare.chars().all(|c| c.is_ascii_digit() || "+ ()-.".contains(c));
+        match PhoneNumber::parse(bare, region, Strictness::Possible) {
+            Ok(number) if is_number => Self::Number(number),
+            _ => Self::Other(address.to_string()),
         }
     }
 
@@ -84,10 +86,15 @@ impl Peer {
     }
 }
 
+const WHATSAPP: &str = "whatsapp:";
+
+fn is_whatsapp(address: &str) -> bool {
+    address.get(..WHATSAPP.len()).is_some_and(|prefix| prefix.eq_ignore_ascii_case(WHATSAPP))
+}
+
 /// The channel of a text from `from` with so many media.
 pub fn channel(from: &str, media: usize) -> Channel {
-    let is_whatsapp = from.trim_start().get(..9).is_some_and(|prefix| prefix.eq_ignore_ascii_case("whatsapp:"));
-    match (is_whatsapp, media) {
+    match (is_whatsapp(from.trim_start()), media) {
         (true, _) => Channel::Whatsapp,
         (false, 0) => Channel::Sms,
         (false, _) => Channel::Mms,
@@ -105,8 +112,8 @@ mod tests {
         for written in ["+15550100201", "whatsapp:+15550100201", " WhatsApp:+15550100201"] {
             assert_eq!(Peer::parse(written, &region).address(), "+15550100201", "{written}");
         }
-        for (written, address) in [("22395", "22395"), (" Twilio ", "TWILIO"), ("", "")] {
-            assert_eq!(Peer::parse(written, &region), Peer::Other(address.into()), "{written}");
+        for written in ["22395", "Twilio", "800FLOWERS", "client:alice", "messenger:15550100201", "anonymous", ""] {
+            assert_eq!(Peer::parse(written, &region), Peer::Other(written.into()), "{written}");
         }
         assert_eq!(channel("whatsapp:+1555", 2), Channel::Whatsapp);
         assert_eq!((channel("+1555", 0), channel("+1555", 1)), (Channel::Sms, Channel::Mms));

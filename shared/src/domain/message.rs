@@ -299,12 +299,17 @@ impl Message {
     pub fn peer(&self) -> Option<Cow<'_, str>> {
         match (&self.to, &self.inbound) {
             (Some(number), _) => Some(Cow::Borrowed(number.e164())),
-            (None, Some(inbound)) => Some(Cow::Owned(inbound.from.trim().to_uppercase())),
+            (None, Some(inbound)) => Some(Cow::Borrowed(inbound.from.trim())),
             (None, None) => None,
         }
     }
 
-    /// Whether it was handed over, or came in: what a conversation shows.
+    /// Whether a conversation shows it: what was said, and what somebody wrote that did not go.
+    pub fn is_of_conversation(&self) -> bool {
+        self.is_said() || (self.status == Status::Skipped && self.direct.is_some())
+    }
+
+    /// Whether it was handed over, or came in.
     pub fn is_said(&self) -> bool {
         match self.status {
             Status::Scheduled | Status::Skipped | Status::Canceled => false,

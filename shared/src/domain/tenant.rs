@@ -228,6 +228,9 @@ impl Settings {
         }
         let types = [Kind::LessonReminder, Kind::PaymentReminder, Kind::ScheduleChange, Kind::Attendance];
         for kind in types {
+            if kind != Kind::LessonReminder && self.kind(kind).is_some_and(|settings| settings.asks_for_answer) {
+                return Err(format!("types.{kind}.asksForAnswer: only lesson reminders ask"));
+            }
             let channels = self.kind(kind).map_or(&[][..], |settings| &settings.channels);
             if let Some(bad) = channels.iter().find(|channel| !Channel::BY_CHOICE.contains(channel)) {
                 return Err(format!("types.{kind}.channels: sms and whatsapp only, not '{bad}'"));

@@ -1,11 +1,14 @@
 //! Everything that bears on a text that just came in, in one request.
 
+use std::collections::BTreeMap;
+
 use super::consents::{self, Known};
 use super::contacts;
 use super::conversations;
 use super::keys::{self, SK};
 use super::messages;
 use super::table::{StoreError, Table, string};
+use crate::domain::contact::Wishes;
 use crate::domain::conversation::Conversation;
 use crate::domain::message::{Message, MessageId};
 use crate::domain::tenant::TenantId;
@@ -17,8 +20,16 @@ pub struct Beside {
     pub message: Option<Message>,
     pub conversation: Option<Conversation>,
     pub consent: Known,
-    /// The ids of the contacts that have this number.
-    pub contacts: Vec<String>,
+    /// The contacts that have this number, and what they wish.
+    pub contacts: BTreeMap<String, Wishes>,
+}
+
+impl Beside {
+    /// Who it is, if that is certain: of a number that several share, nobody knows who of them wrote.
+    pub fn contact(&self) -> Option<&String> {
+        let mut ids = self.contacts.keys();
+        ids.next().filter(|_| ids.next().is_none())
+    }
 }
 
 pub async fn read(table: &Table, tenant: &TenantId, id: &MessageId, address: &str) -> Result<Beside, StoreError> {
@@ -32,7 +43,7 @@ pub async fn read(table: &Table, tenant: &TenantId, id: &MessageId, address: &st
             sk if sk == message.sk => found.message = Some(messages::message(table, item)?),
             sk if sk == conversation.sk => found.conversation = Some(conversations::conversation(table, item)?),
             sk if sk == consent.sk => found.consent = consents::known(table, item)?,
-            _ => found.contacts = contacts::ids_at_number(table, item)?,
+            _ => found.contacts = contacts::at_number(table, item)?,
         }
     }
     Ok(found)

@@ -80,12 +80,14 @@ struct Consent {
     number: PhoneNumber,
     stopped: bool,
     categories: BTreeSet<Category>,
-    since: Timestamp,
+    /// Since when anything is stopped.
+    #[serde(default)]
+    since: Option<Timestamp>,
     revision: u32,
 }
 
 impl Consent {
-    fn of(number: &PhoneNumber, standing: Standing, since: Timestamp, revision: u32) -> Self {
+    fn of(number: &PhoneNumber, standing: Standing, since: Option<Timestamp>, revision: u32) -> Self {
         let Standing { stopped, categories } = standing;
         Self { number: number.clone(), stopped, categories, since, revision }
     }
@@ -99,7 +101,7 @@ impl Consent {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Known {
     pub standing: Standing,
-    /// When it last changed.
+    /// Since when anything is stopped.
     pub since: Option<Timestamp>,
     revision: u32,
 }
@@ -127,23 +129,25 @@ pub async fn record(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<S
 pub fn change(table: &Table, tenant: &TenantId, known: &Known, entry: &Entry) -> Result<Vec<Write>, StoreError> {
     let hash = table.keyring().number_hash(&entry.number);
     let standing = known.standing.after(&entry.wish);
-    let since = if standing == known.standing { known.since.unwrap_or(entry.at) } else { entry.at };
-    let is_open = standing.is_open();
+    let since = if standing.is_open() { None } else { known.since.or(Some(entry.at)) };
     let consent = Consent::of(&entry.number, standing, since, known.revision + 1);
     let mut item = table.item(&keys::consent(tenant, &hash), &consent, SEALED)?;
-    if !is_open {
+    if let Some(since) = since {
         table.place(&mut item, keys::TIME, keys::opt_outs(tenant), keys::instant_and(since, &hash));
     }
     let seen = HashMap::from([(":seen".to_string(), number(known.revision))]);
     let unchanged = if known.revision == 0 { "attribute_not_exists(revision) OR revision = :seen" } else { "revision = :seen" };
-    Ok(vec![Write::put(table, item, unchanged, seen)?, wish(table, tenant, &hash, entry)?])
+    let one = HashMap::from([(":one".to_string(), number(1))]);
+    let counted = Write::update(table, &keys::consents(tenant), "ADD changes :one", None, one)?;
+    Ok(vec![Write::put(table, item, unchanged, seen)?, wish(table, tenant, &hash, entry)?, counted])
 }
 
-/// What records that Twilio refused because the number had opted out there, however it stands with us.
+/// What records that Twilio refused because the number had opted out there, however it stands with us. Not
+/// counted in [`changes`]: Twilio lets nothing through to it anyway.
 pub fn refused(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<Vec<Write>, StoreError> {
     let hash = table.keyring().number_hash(&entry.number);
     let key = keys::consent(tenant, &hash);
-    let whole = Consent::of(&entry.number, Standing::default().after(&Wish::Stop(Scope::All)), entry.at, 1);
+    let whole = Consent::of(&entry.number, Standing::default().after(&Wish::Stop(Scope::All)), Some(entry.at), 1);
     let mut item = table.item(&key, &whole, SEALED)?;
     table.place(&mut item, keys::TIME, keys::opt_outs(tenant), keys::instant_and(entry.at, &hash));
     let value = |name: &str| item.get(name).cloned().unwrap_or(AttributeValue::Null(true));
@@ -168,6 +172,19 @@ fn wish(table: &Table, tenant: &TenantId, hash: &str, entry: &Entry) -> Result<W
     table.place(&mut item, keys::TIME, keys::all_wishes(tenant), place);
     // The same again says the same again.
     Write::put(table, item, None, HashMap::new())
+}
+
+/// How often the tenant's consents have changed. Read before the standings that a wave goes by.
+pub async fn changes(table: &Table, tenant: &TenantId) -> Result<u64, StoreError> {
+    let item = table.get(&keys::consents(tenant)).await?.unwrap_or_default();
+    Ok(item.get("changes").and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default())
+}
+
+/// Lets a wave go only if no consent of the tenant's has changed since `seen`: one check for all of it.
+pub fn must_be_unchanged(table: &Table, tenant: &TenantId, seen: u64) -> Result<Write, StoreError> {
+    let values = HashMap::from([(":seen".to_string(), number(seen))]);
+    let condition = if seen == 0 { "attribute_not_exists(changes) OR changes = :seen" } else { "changes = :seen" };
+    Write::check(table, &keys::consents(tenant), condition, values)
 }
 
 /// Lets a message of `category` go only if `number` wants it.
@@ -198,7 +215,7 @@ pub async fn standings(
 
 pub(super) fn known(table: &Table, item: Item) -> Result<Known, StoreError> {
     let consent: Consent = table.value(item, SEALED)?;
-    Ok(Known { since: Some(consent.since), revision: consent.revision, standing: consent.into_standing() })
+    Ok(Known { since: consent.since, revision: consent.revision, standing: consent.into_standing() })
 }
 
 /// Everything that `number` ever said, the earliest first.
@@ -213,7 +230,7 @@ pub async fn history(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> 
 pub struct OptOut {
     pub number: PhoneNumber,
     pub standing: Standing,
-    pub since: Timestamp,
+    pub since: Option<Timestamp>,
 }
 
 /// A page of the numbers that are stopped, the latest first; and where the next begins.

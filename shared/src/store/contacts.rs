@@ -82,9 +82,9 @@ pub async fn at_numbers(
     known.into_iter().map(|(number, item)| Ok((number, table.value::<AtNumber>(item, &[])?.contacts))).collect()
 }
 
-/// The contacts of a number, of the item that lies beside it.
-pub(super) fn ids_at_number(table: &Table, item: Item) -> Result<Vec<String>, StoreError> {
-    Ok(table.value::<AtNumber>(item, &[])?.contacts.into_keys().collect())
+/// The contacts of a number and what they wish, of the item that lies beside it.
+pub(super) fn at_number(table: &Table, item: Item) -> Result<BTreeMap<String, Wishes>, StoreError> {
+    Ok(table.value::<AtNumber>(item, &[])?.contacts)
 }
 
 /// Those of `ids` that exist, by id.

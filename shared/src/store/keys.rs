@@ -7,6 +7,7 @@
 //! | Contact | `TENANT#t#CONTACTS` | id | |
 //! | Group member | `TENANT#t#GROUP#g` | contact id | |
 //! | Template | `TENANT#t` | `TEMPLATE#name` | |
+//! | How often consent has changed | `TENANT#t` | `CONSENTS` | |
 //! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | time (sparse, what is stopped): `TENANT#t#OPTOUTS` × since |
 //! | What it said about that, and when | `TENANT#t#PHONE#<keyed hash>` | `WISH#instant#source` | time: `TENANT#t#WISHES` × instant |
 //! | Conversation with a number, or whoever wrote | `TENANT#t#PHONE#<keyed hash>` | `CONVERSATION` | time: `TENANT#t#INBOX#state` × last heard of |
@@ -78,6 +79,11 @@ pub fn settings(tenant: &TenantId) -> Key {
 /// `name` as `catalogue` compares names.
 pub fn template(tenant: &TenantId, name: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}"), sk: format!("TEMPLATE#{name}") }
+}
+
+/// Changes with every wish of any number: whoever sends many at once asks this one item.
+pub fn consents(tenant: &TenantId) -> Key {
+    Key { pk: format!("TENANT#{tenant}"), sk: "CONSENTS".into() }
 }
 
 pub fn contact(tenant: &TenantId, id: &str) -> Key {

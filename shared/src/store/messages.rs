@@ -28,7 +28,7 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
     table.place(&mut item, keys::TIME, log, entry);
     if let Some(subject) = awaits(message) {
         table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
-    } else if let (true, Some(peer)) = (message.is_said(), message.peer()) {
+    } else if let (true, Some(peer)) = (message.is_of_conversation(), message.peer()) {
         let at = keys::instant_and(message.decided_at.unwrap_or(message.due_at), message.id.as_str());
         table.place(&mut item, keys::ABOUT, keys::phone(tenant, &table.keyring().address_hash(&peer)), at);
     }
@@ -190,11 +190,22 @@ pub async fn write(
     changes: &[Change],
     limit: Option<Micros>,
 ) -> Result<Vec<Written>, StoreError> {
+    write_if_all(table, tenant, changes, limit, None).await
+}
+
+/// The same, each transaction only if `guard` holds too.
+pub async fn write_if_all(
+    table: &Table,
+    tenant: &TenantId,
+    changes: &[Change],
+    limit: Option<Micros>,
+    guard: Option<(Guard, Write)>,
+) -> Result<Vec<Written>, StoreError> {
     let mut outcomes = vec![Written::Lost; changes.len()];
     let mut start = 0;
     while start < changes.len() {
         let mut end = start;
-        let mut actions = 1; // the meter's
+        let mut actions = 2; // the meter's and the guard's
         let mut month = None;
         while end < changes.len() && actions + changes[end].actions() <= ACTIONS {
             let other = changes[end].money.as_ref().map(|(month, _)| month);
@@ -205,7 +216,7 @@ pub async fn write(
             actions += changes[end].actions();
             end += 1;
         }
-        write_chunk(table, tenant, changes, (start..end).collect(), limit, &mut outcomes).await?;
+        write_chunk(table, tenant, changes, (start..end).collect(), limit, guard.as_ref(), &mut outcomes).await?;
         start = end;
     }
     Ok(outcomes)
@@ -217,6 +228,7 @@ async fn write_chunk(
     changes: &[Change],
     mut members: Vec<usize>,
     limit: Option<Micros>,
+    guard: Option<&(Guard, Write)>,
     outcomes: &mut [Written],
 ) -> Result<(), StoreError> {
     let mut patience = Patience::default();
@@ -252,9 +264,16 @@ async fn write_chunk(
                 }
             }
         }
+        let guarded_at = writes.len();
+        writes.extend(guard.map(|(_, write)| write.clone()));
         match transact(table, writes).await {
             Ok(()) => {
                 mark(outcomes, &members, Written::Won);
+                return Ok(());
+            }
+            Err(Refused::Conditions(failed)) if failed.contains(&guarded_at) => {
+                let guard = guard.map_or(Guard::Consent, |(guard, _)| *guard);
+                mark(outcomes, &members, Written::Guarded(guard));
                 return Ok(());
             }
             Err(Refused::Busy) => patience.wait().await?,

@@ -109,9 +109,9 @@ impl Keyring {
         self.address_hash(number.e164())
     }
 
-    /// The same of any address that somebody writes from.
+    /// The same of any address that somebody writes from, in any case.
     pub fn address_hash(&self, address: &str) -> String {
-        let tag = hmac::sign(&self.hash, address.as_bytes());
+        let tag = hmac::sign(&self.hash, address.to_uppercase().as_bytes());
         tag.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -1,6 +1,8 @@
 //! Counts how recipients took part: answers to reminders, texts, opt-outs. From the log, so that it is exact
 //! however late something came.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 
 use crate::context::{Context, ContextError};
@@ -8,7 +10,7 @@ use crate::domain::answer::Answer;
 use crate::domain::consent::Wish;
 use crate::domain::message::Message;
 use crate::domain::tenant::TenantId;
-use crate::store::{keys, messages};
+use crate::store::{consents, keys, messages};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Engagement {
@@ -33,28 +35,38 @@ pub async fn count_engagement(
 ) -> Result<Engagement, ContextError> {
     let table = cx.table().await?;
     let mut counts = Engagement::default();
+    let mut asked = HashSet::new();
     let mut day = keys::day(from);
     while day <= keys::day(to) {
         let log = messages::log(table, tenant, day).await?;
-        log.iter().filter(|message| (from..=to).contains(&message.due_at)).for_each(|message| counts.count(message));
+        let within = log.iter().filter(|message| (from..=to).contains(&message.due_at));
+        within.for_each(|message| counts.count(message, &mut asked));
         day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+    }
+    // However they came: by text, by key, by refusal, or entered by somebody.
+    for entry in consents::all_wishes(table, tenant, Some(from), Some(to)).await? {
+        match entry.wish {
+            Wish::Stop(_) => counts.opt_outs += 1,
+            Wish::Start(_) => counts.opt_ins += 1,
+            Wish::Help => {}
+        }
     }
     Ok(counts)
 }
 
 impl Engagement {
-    fn count(&mut self, message: &Message) {
-        if let Some(inbound) = &message.inbound {
+    /// `asked`: what was asked about already, on another channel.
+    fn count(&mut self, message: &Message, asked: &mut HashSet<String>) {
+        if message.inbound.is_some() {
             self.received += 1;
-            match inbound.reading.wish {
-                Some((Wish::Stop(_), _)) => self.opt_outs += 1,
-                Some((Wish::Start(_), _)) => self.opt_ins += 1,
-                Some((Wish::Help, _)) | None => {}
-            }
             return;
         }
         self.sent += u32::from(message.is_said());
-        self.asked += u32::from(message.is_said() && message.asks);
+        let question = format!("{:?} {:?} {:?}", message.subject, message.contact, message.offset);
+        if !message.asks || !message.is_said() || !asked.insert(question) {
+            return;
+        }
+        self.asked += 1;
         match message.answer {
             Some(Answer::Confirmed) => self.confirmed += 1,
             Some(Answer::AnotherTime) => self.another_time += 1,

@@ -6,7 +6,7 @@ use super::record_inbound::inbound_id;
 use super::tell_of_inbound::{tell_of_inbound, tell_of_wish};
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
-use crate::domain::consent::{Scope, Wish};
+use crate::domain::consent::{Manner, Scope, Wish};
 use crate::domain::conversation::Conversation;
 use crate::domain::inbound::{Inbound, Peer};
 use crate::domain::message::{Facts, Message, Status, Step};
@@ -15,7 +15,8 @@ use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
 use crate::store::beside;
 use crate::store::consents::{self, Entry, Method};
-use crate::store::{StoreError, conversations, messages, write_all_if};
+use crate::store::messages::{self, Change, Written};
+use crate::store::{StoreError, conversations, write_all_if};
 use crate::telemetry;
 
 /// A call as Twilio tells of it.
@@ -57,7 +58,7 @@ pub async fn record_call(cx: &Context, tenant: &TenantId, call: &Ringing, now: T
             told: false,
         };
         let message = Message {
-            contact: if let [one] = known.contacts.as_slice() { Some(one.clone()) } else { None },
+            contact: known.contact().cloned(),
             channel: Some(Channel::Voice),
             inbound: Some(Box::new(inbound)),
             // Where its status callbacks begin.
@@ -68,7 +69,7 @@ pub async fn record_call(cx: &Context, tenant: &TenantId, call: &Ringing, now: T
             ..Message::waiting(id.clone(), Kind::Inbound, Facts::Direct, now, Step::new(now, "received"))
         };
         let conversation = known.conversation.unwrap_or_else(|| Conversation::new(peer.address(), Channel::Voice, now));
-        let conversation = conversation.with(None, Channel::Voice, false, now);
+        let conversation = conversation.called(now);
         let writes = vec![messages::creating(table, tenant, &message)?, conversations::change(table, tenant, conversation)?];
         if write_all_if(table, writes).await? {
             telemetry::message(tenant, &message);
@@ -103,5 +104,16 @@ pub async fn record_keypress(
     consents::record(table, tenant, &entry).await?;
     tell_of_wish(cx, tenant, number, &entry.wish, now).await;
     tracing::info!(%tenant, from = ?number, "an opt-out by keypress was recorded");
+    // Of a call that came in, so that whoever looks at it sees why.
+    let id = inbound_id(tenant, sid);
+    for _ in 0..TRIES {
+        let Some(mut call) = messages::get_many(table, tenant, std::slice::from_ref(&id)).await?.pop() else { break };
+        let Some(inbound) = &mut call.inbound else { break };
+        inbound.reading.wish = Some((entry.wish.clone(), Manner::Keyword));
+        call.timeline.push(Step::with(now, "pressed", 9));
+        if messages::write(table, tenant, &[Change::of(call)], None).await? == [Written::Won] {
+            break;
+        }
+    }
     Ok(())
 }

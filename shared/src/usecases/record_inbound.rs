@@ -8,12 +8,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::dispatch::claim;
 use super::tell_of_inbound::tell_of_inbound;
 use crate::context::{Context, ContextError};
-use crate::domain::answer;
+use crate::domain::answer::{self, Answer};
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
 use crate::domain::consent::{self, Manner, Reading, Scope, Wish};
-use crate::domain::contact::Category;
-use crate::domain::conversation::Conversation;
+use crate::domain::contact::{Category, Wishes};
+use crate::domain::conversation::{Attention, Conversation};
 use crate::domain::encoded_body;
 use crate::domain::inbound::{self, Answered, Inbound, Media, Peer};
 use crate::domain::message::{Direct, Facts, Message, MessageId, Status, Step};
@@ -57,8 +57,12 @@ pub struct Reply {
 
 /// Others may write at the same instant; after so many looks Twilio has to come again.
 const TRIES: u32 = 8;
+/// So much of a text is kept, in characters.
+const LONGEST_BODY: usize = 8_000;
 /// A reminder takes answers until its lesson begins, if it went at most so long ago.
 const ANSWERS_COUNT: SignedDuration = SignedDuration::from_hours(24 * 14);
+/// Of one lesson, so many reminders take an answer at once.
+const MOST_COPIES: usize = 20;
 /// So far back in the conversation is the reminder looked for.
 const LOOK_BACK: u32 = 50;
 
@@ -99,6 +103,16 @@ async fn reply_of(table: &Table, tenant: &TenantId, message: &Message) -> Result
     Ok(reply.and_then(|reply| Some(Reply { id, text: reply.body? })))
 }
 
+/// Whether a contact's own record keeps it from what `scope` asks for.
+fn forbids(wishes: &Wishes, scope: &Scope) -> bool {
+    let categories = &wishes.opted_out_categories;
+    wishes.opted_out
+        || match scope {
+            Scope::All => !categories.is_empty(),
+            Scope::Only(wanted) => !categories.is_disjoint(wanted),
+        }
+}
+
 /// A text that is not stored yet, and all that bears on what it brings about.
 struct Arrived<'a> {
     cx: &'a Context,
@@ -116,16 +130,27 @@ impl Arrived<'_> {
         let Self { tenant, settings, table, text, now, .. } = *self;
         let channel = inbound::channel(&text.from, text.media.len());
         let body = encoded_body::decoded(&text.body);
+        // Twilio brings 1600 at most; a row has an end, too.
+        let body: String = body.chars().take(LONGEST_BODY).collect();
         let said = text.button.as_deref().unwrap_or(&body);
         let to_toll_free = price_list::is_toll_free(&text.to) && channel != Channel::Whatsapp;
         let mut reading = consent::read(said, &settings.consent, text.opt_out_type.as_deref(), to_toll_free);
         let mut answers = None;
-        if !known.consent.standing.stopped && matches!(reading.wish, None | Some((Wish::Start(Scope::All), _))) {
-            answers = self.answered(said).await?;
-        }
-        if answers.is_some() {
+        let mut answered = Vec::new();
+        if !known.consent.standing.stopped
+            && matches!(reading.wish, None | Some((Wish::Start(Scope::All), _)))
+            && let Some((answer, reminders)) = self.answered(said).await?
+        {
             reading = Reading::default();
+            answers = reminders.first().map(|reminder| Answered { answer, reminder: reminder.clone() });
+            answered = reminders;
         }
+        // What the tenant's own records forbid, a text does not lift (reminders.md §3, rule 2): somebody has to.
+        let is_forbidden =
+            matches!(&reading.wish, Some((Wish::Start(scope), _)) if known.contacts.values().any(|of| forbids(of, scope)));
+        // Twilio's word for STOP, and in a school also what one does to a lesson.
+        let is_doubtful = reading.wish.is_some() && said.trim().eq_ignore_ascii_case("cancel");
+        reading.review |= is_forbidden || is_doubtful;
 
         let mut writes = Vec::new();
         if let (Some((wish, manner)), Some(number)) = (&reading.wish, self.peer.number())
@@ -139,19 +164,29 @@ impl Arrived<'_> {
         if let (Channel::Whatsapp, Some(number)) = (channel, self.peer.number()) {
             writes.push(sessions::opening(table, tenant, number, now)?);
         }
-        if let Some(answered) = &answers {
-            writes.push(messages::answering(table, tenant, &answered.reminder, answered.answer, now)?);
+        if let Some(Answered { answer, .. }) = &answers {
+            for reminder in &answered {
+                writes.push(messages::answering(table, tenant, reminder, *answer, now)?);
+            }
         }
 
+        let contact = known.contact().cloned();
         let conversation = known.conversation.unwrap_or_else(|| Conversation::new(self.peer.address(), channel, now));
         let may_answer = settings.enabled && conversation.takes_answer(now) && !settings.is_own(&text.from);
-        let mut conversation = conversation.with(Some(&body), channel, reading.review, now);
+        let is_confirmed = answers.as_ref().is_some_and(|answered| answered.answer == Answer::Confirmed);
+        let attention = match (reading.review, reading.wish.is_some() || is_confirmed) {
+            (true, _) => Attention::Review,
+            (false, true) => Attention::None,
+            (false, false) => Attention::Somebody,
+        };
+        let mut conversation = conversation.with(&body, channel, attention, now);
         let standing =
             reading.wish.as_ref().map_or_else(|| known.consent.standing.clone(), |(wish, _)| known.consent.standing.after(wish));
+        let may_answer = may_answer && !is_forbidden;
         let mut reply = None;
         if let (true, Some(number), Some(answer)) =
             (may_answer, self.peer.number(), self.answer(&reading, answers.as_ref(), said, standing.stopped, channel))
-            && let Some((message, money)) = self.reply(&id, number, channel, answer).await?
+            && let Some((message, money)) = self.reply(&id, number, contact.clone(), channel, answer).await?
         {
             conversation = conversation.answered_at(now);
             writes.push(messages::creating(table, tenant, &message)?);
@@ -170,8 +205,6 @@ impl Arrived<'_> {
             reply: reply.as_ref().map(|reply| reply.id.clone()),
             told: false,
         };
-        // Of a number that several share, nobody knows who of them wrote.
-        let contact = if let [one] = known.contacts.as_slice() { Some(one.clone()) } else { None };
         let message = Message {
             contact,
             channel: Some(channel),
@@ -179,7 +212,7 @@ impl Arrived<'_> {
             status: Status::Received,
             decided_at: Some(now),
             to: self.peer.number().cloned(),
-            body: Some(body.into_owned()),
+            body: Some(body),
             sid: Some(text.sid.clone()),
             ..Message::waiting(id, Kind::Inbound, Facts::Direct, now, Step::new(now, "received"))
         };
@@ -188,8 +221,9 @@ impl Arrived<'_> {
         Ok((message, reply, writes))
     }
 
-    /// The reminder that `said` answers: the latest that asked and has no answer yet, or else the latest.
-    async fn answered(&self, said: &str) -> Result<Option<Answered>, ContextError> {
+    /// What `said` answers: the latest reminder that asked and has no answer yet, or else the latest; then those
+    /// of the same lesson on other channels and before.
+    async fn answered(&self, said: &str) -> Result<Option<(Answer, Vec<MessageId>)>, ContextError> {
         let Self { tenant, settings, table, text, now, .. } = *self;
         let Some(answer) = answer::read(said, &settings.answers) else { return Ok(None) };
         let id = ConversationId::of(table, self.peer.address());
@@ -205,8 +239,11 @@ impl Arrived<'_> {
         let ahead: Vec<&Message> = reminders.into_iter().filter(|reminder| is_ahead(reminder)).collect();
         let replied_to = ahead.iter().find(|reminder| text.replied_to.is_some() && reminder.sid == text.replied_to);
         let open = ahead.iter().find(|reminder| reminder.answer.is_none());
-        let reminder = replied_to.or(open).or(ahead.first());
-        Ok(reminder.map(|reminder| Answered { answer, reminder: reminder.id.clone() }))
+        let Some(meant) = replied_to.or(open).or(ahead.first()).copied() else { return Ok(None) };
+        let same = |other: &&&Message| other.id != meant.id && other.subject == meant.subject && other.contact == meant.contact;
+        let mut reminders = vec![meant.id.clone()];
+        reminders.extend(ahead.iter().filter(same).map(|other| other.id.clone()).take(MOST_COPIES));
+        Ok(Some((answer, reminders)))
     }
 
     /// What is answered, if anything: once, and nothing that Twilio says already (lessons B8).
@@ -234,6 +271,7 @@ impl Arrived<'_> {
         &self,
         inbound: &MessageId,
         number: &PhoneNumber,
+        contact: Option<String>,
         channel: Channel,
         body: String,
     ) -> Result<Option<(Message, Option<Write>)>, ContextError> {
@@ -253,6 +291,7 @@ impl Arrived<'_> {
         let id = MessageId::derive(tenant, &["reply", inbound.as_str()]);
         let direct = Direct { reference: Some(inbound.to_string()), ..Direct::of(Category::General) };
         let message = Message {
+            contact,
             channel: Some(channel),
             direct: Some(Box::new(direct)),
             status: Status::Accepted,

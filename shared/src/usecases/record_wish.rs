@@ -1,46 +1,73 @@
 //! Somebody enters what a number's owner wishes: on a form, on paper, by word of mouth.
 
 use jiff::Timestamp;
+use serde::Serialize;
 
+use super::send_message::{SendError, asked_id, fingerprint, fingerprint_of};
 use super::tell_of_inbound::tell_of_wish;
-use crate::context::{Context, ContextError};
-use crate::domain::consent::Wish;
-use crate::domain::message::derived;
+use crate::context::Context;
+use crate::domain::consent::{Scope, Wish};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 use crate::store::consents::{self, Entry, Method};
+use crate::store::{contacts, messages, write_all_if};
 
 /// A wish that did not come from the number itself.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Entered {
     pub wish: Wish,
     pub method: Method,
     pub reason: Option<String>,
     /// Who entered it.
+    #[serde(skip)]
     pub by: Option<String>,
     /// The caller's key: the same again changes nothing.
+    #[serde(skip)]
     pub key: String,
 }
 
-/// Records it for each of `numbers`, once for each key.
+/// Records it for each of `numbers`, once for each key. An opt-in of a contact lifts also what the tenant's own
+/// record of it says; an opt-in of a number cannot: others may share it.
+///
+/// # Errors
+/// [`SendError::KeyTaken`] if the key stands for something else.
 pub async fn record_wish(
     cx: &Context,
     tenant: &TenantId,
-    numbers: &[&PhoneNumber],
+    numbers: &[PhoneNumber],
+    contact: Option<&str>,
     entered: &Entered,
     now: Timestamp,
-) -> Result<(), ContextError> {
+) -> Result<(), SendError> {
     let table = cx.table().await?;
-    let source = format!("entered_{}", derived(tenant, &["wish entered", &entered.key]));
+    let (id, fingerprint) = (asked_id(tenant, &entered.key), fingerprint(tenant, &(numbers, contact, entered)));
+    if !write_all_if(table, vec![messages::taken(table, tenant, &id, &fingerprint, now)?]).await? {
+        let known = messages::get_many(table, tenant, std::slice::from_ref(&id)).await?.pop();
+        if known.is_none_or(|known| fingerprint_of(&known) != Some(&fingerprint)) {
+            return Err(SendError::KeyTaken);
+        }
+    }
     for number in numbers {
         let history = consents::history(table, tenant, number).await?;
-        if history.iter().any(|entry| entry.source == source) {
+        if history.iter().any(|entry| entry.source == id.as_str()) {
             continue;
         }
         let Entered { wish, method, reason, by, .. } = entered.clone();
-        let entry = Entry { number: (*number).clone(), at: now, wish, method, source: source.clone(), by, reason };
+        let entry = Entry { number: number.clone(), at: now, wish, method, source: id.to_string(), by, reason };
         consents::record(table, tenant, &entry).await?;
         tell_of_wish(cx, tenant, number, &entry.wish, now).await;
+    }
+    if let (Some(contact), Wish::Start(scope)) = (contact, &entered.wish)
+        && let Some(mut contact) = contacts::get_many(table, tenant, &[contact]).await?.remove(contact)
+    {
+        match scope {
+            Scope::All => {
+                contact.opted_out = false;
+                contact.opted_out_categories.clear();
+            }
+            Scope::Only(categories) => contact.opted_out_categories.retain(|category| !categories.contains(category)),
+        }
+        contacts::put_many(table, tenant, &[contact]).await?;
     }
     Ok(())
 }

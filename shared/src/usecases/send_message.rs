@@ -124,6 +124,6 @@ pub(super) fn fingerprint(tenant: &TenantId, wish: &impl serde::Serialize) -> St
     derived(tenant, &["wish", &text])
 }
 
-fn fingerprint_of(message: &Message) -> Option<&String> {
+pub(super) fn fingerprint_of(message: &Message) -> Option<&String> {
     message.direct.as_deref().map(|direct| &direct.fingerprint)
 }

@@ -8,8 +8,8 @@ use super::decide::Draft;
 use crate::context::ContextError;
 use crate::domain::message::{Message, Status, Step};
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::{Change, Guard};
-use crate::store::{Table, Write, accepted, consents};
+use crate::store::messages::Change;
+use crate::store::{Table, accepted};
 
 /// A claim holds this long: well beyond the request's own deadline.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(3);
@@ -41,11 +41,6 @@ pub fn claimed(draft: &Draft, month: &str, is_simulated: bool, now: Timestamp, l
     message.simulated = is_simulated;
     message.timeline.push(Step::with(now, "claimed", format_args!("attempt {}", message.attempt)));
     message
-}
-
-/// No message is claimed whose number does not want it in the instant of the claim.
-pub fn wanted(table: &Table, tenant: &TenantId, draft: &Draft) -> Result<(Guard, Write), ContextError> {
-    Ok((Guard::Consent, consents::must_be_wanted(table, tenant, &draft.number, draft.message.category())?))
 }
 
 /// What is written with a claim: the money, and the place in the frequency cap.

@@ -63,6 +63,8 @@ impl Draft {
 pub struct World {
     /// How the numbers stand that ever said anything.
     pub standings: HashMap<PhoneNumber, Standing>,
+    /// How often consents had changed before that was read.
+    pub consents: u64,
     /// Messages of the last 24 hours by person, where the tenant has a cap.
     pub counts: HashMap<String, u32>,
     /// Senders whose queue at Twilio is full, and when the next message may go to each.
@@ -183,7 +185,8 @@ pub async fn decide(
     let known = || bases.iter().flatten();
     let numbers: Vec<&PhoneNumber> =
         known().flat_map(|basis| Channel::BY_CHOICE.map(|channel| basis.contact.number(channel))).flatten().collect();
-    let mut world = World { standings: consents::standings(table, tenant, &numbers).await?, ..World::default() };
+    let mut world = World { consents: consents::changes(table, tenant).await?, ..World::default() };
+    world.standings = consents::standings(table, tenant, &numbers).await?;
     if settings.frequency_cap.is_some() {
         let persons: HashSet<String> = known()
             .filter_map(|basis| {

@@ -170,7 +170,8 @@ fn guards(
     guess: Guess,
     now: Timestamp,
 ) -> Result<Vec<(Guard, Write)>, ContextError> {
-    let mut guards = vec![claim::wanted(table, tenant, draft)?];
+    let category = draft.message.category();
+    let mut guards = vec![(Guard::Consent, consents::must_be_wanted(table, tenant, &draft.number, category)?)];
     if draft.message.channel.is_some_and(|channel| draft.message.needs_window(channel)) {
         guards.push((Guard::Window, sessions::must_be_open(table, tenant, &draft.number, now)?));
     }

@@ -19,9 +19,10 @@ use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Reason};
 use crate::domain::money::Micros;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::{self, Change, Written};
-use crate::store::{Table, meter};
+use crate::store::messages::{self, Change, Guard, Written};
+use crate::store::{Table, consents, meter};
 use crate::usecases::watch_budget;
 
 /// Messages of one wave: as many as usually get their turn while their lease holds.
@@ -55,6 +56,8 @@ pub async fn send(
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
+    // Once somebody has opted out meanwhile, each wave looks at its numbers again.
+    let mut is_stale = false;
     while !waiting.is_empty() && started.elapsed() < LONGEST_RUN {
         if one_by_one {
             used = meter::used(table, tenant, &month).await?;
@@ -65,6 +68,10 @@ pub async fn send(
         let roomy = !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
+        if is_stale {
+            let numbers: Vec<&PhoneNumber> = wave.iter().map(|draft| &draft.number).collect();
+            world.standings.extend(consents::standings(table, tenant, &numbers).await?);
+        }
         let limit = if let [draft] = wave.as_slice() { settings.limit(draft.message.category()) } else { limit };
 
         let mut claims = Vec::new();
@@ -88,8 +95,7 @@ pub async fn send(
                 ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
             } else {
                 let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + elapsed + LEASE);
-                let claim = claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?;
-                claims.push(claim.guarded([claim::wanted(table, tenant, &draft)?]));
+                claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
                 bodies.push(draft);
             }
         }
@@ -99,17 +105,19 @@ pub async fn send(
         if claims.is_empty() {
             continue;
         }
-        let written = messages::write(table, tenant, &claims, limit).await?;
+        // An opt-out that came since the decisions refuses the whole wave: whose it was is read then.
+        let guard = (Guard::Consent, consents::must_be_unchanged(table, tenant, world.consents)?);
+        let written = messages::write_if_all(table, tenant, &claims, limit, Some(guard)).await?;
+        if written.contains(&Written::Guarded(Guard::Consent)) {
+            world.consents = consents::changes(table, tenant).await?;
+            is_stale = true;
+        }
         let mut at_twilio = Vec::new();
         for ((claim, draft), written) in claims.into_iter().zip(bodies).zip(written).rev() {
             match written {
                 Written::Won => at_twilio.push(claim.into_message()),
-                // An opt-out that came since the decision stops this one, and what is left.
-                Written::Guarded(_) => {
-                    world.standings.entry(draft.number).or_default().categories.insert(draft.message.category());
-                    ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
-                }
                 Written::Lost => {}
+                Written::Guarded(_) => waiting.push_front(draft),
                 Written::OverBudget if alone => {
                     let channel = draft.message.channel;
                     ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
