@@ -171,6 +171,33 @@ async fn stop_is_stop_and_yes_after_it_opts_in_whatever_was_asked() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ok_is_about_what_was_written_last() {
+    let host = reminded(&["Piano"]).await;
+    crate::machine::post(&host, "staff", "/messages", None, &json!({ "to": KNOWN, "body": "Please bring your own book." })).await;
+
+    says(&host, "Ok").await;
+    assert_eq!(reminder_of(&host, "L0").await.answer, None);
+    assert_eq!(get(&host, "viewer", "/conversations").await.1["items"][0]["lastText"], "Ok");
+    says(&host, "C").await;
+    assert_eq!(reminder_of(&host, "L0").await.answer, Some(Answer::Confirmed));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lesson_that_was_cancelled_or_moved_is_not_confirmed() {
+    let host = reminded(&["Piano", "Violin"]).await;
+    let table = host.cx.table().await.unwrap();
+    let mut lessons = lessons::get_many(table, &tenant(), &["L0", "L1"]).await.unwrap();
+    let cancelled = Lesson { status: LessonStatus::Cancelled, ..lessons.remove("L0").unwrap() };
+    let moved = lessons.remove("L1").unwrap();
+    let moved = Lesson { version: 2, starts_at: moved.starts_at + SignedDuration::from_hours(26), ..moved };
+    lessons::put_many(table, &tenant(), &[cancelled, moved]).await.unwrap();
+
+    assert_eq!(says(&host, "C").await, "<Response/>");
+
+    assert_eq!([reminder_of(&host, "L0").await.answer, reminder_of(&host, "L1").await.answer], [None, None]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_answered_once_the_lesson_has_begun_or_where_nobody_asked() {
     let host = reminded(&["Piano"]).await;
     host.clock.set(host.clock.now() + SignedDuration::from_hours(25));

@@ -251,3 +251,43 @@ async fn whatever_twilio_never_told_of_is_asked_for_at_night() {
     let spent = message.cost.unwrap().0 + call.cost.unwrap().0;
     assert_eq!(meter::used(table, &tenant(), "2026-03").await.unwrap().0, spent);
 }
+
+/// Twilio judged before they opted in again: neither a repetition nor a late refusal opts them out once more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_opts_out_once_and_never_against_a_later_start() {
+    let host = quiet_machine(|_| {}).await;
+    let (one, two) = (at_twilio(&host, "one").await, at_twilio(&host, "two").await);
+    let refused = [("MessageStatus", "failed"), ("ErrorCode", "21610")];
+    let first = report(&host, &one, &refused).await;
+    host.bring(&first, host.clock.now()).await;
+    host.clock.set(host.clock.now() + SignedDuration::from_mins(1));
+    let start = host.inbound(&tenant(), ONE, SENDER, "START").await.unwrap();
+    host.bring(&start, host.clock.now()).await;
+    host.clock.set(host.clock.now() + SignedDuration::from_mins(1));
+    let before = host.aws.items().len();
+
+    host.bring(&first, host.clock.now()).await;
+    let late = report(&host, &two, &refused).await;
+    host.bring(&late, host.clock.now()).await;
+
+    let (_, check) = get(&host, "viewer", &format!("/opt-outs/{ONE}")).await;
+    assert_eq!((check["optedOut"].as_bool(), check["history"].as_array().unwrap().len()), (Some(false), 2), "{check}");
+    assert_eq!(host.aws.items().len(), before);
+}
+
+/// Through a messaging service 21610 comes later, by a callback that may get lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refusal_that_is_only_learnt_at_night_opts_out_too() {
+    let host = quiet_machine(|_| {}).await;
+    let message = at_twilio(&host, "one").await;
+    let table = host.cx.table().await.unwrap();
+    let found = shared::domain::report::Report::new("failed", message.sid.as_deref().unwrap(), Some(21610));
+    let whose = messages::Whose::Ours;
+    messages::merge(table, &tenant(), &message.id, &found, whose, "asked", host.clock.now()).await.unwrap();
+
+    // Whatever is reported next draws the consequences of all that was said.
+    let next = report(&host, &message, &[("MessageStatus", "queued")]).await;
+    host.bring(&next, host.clock.now()).await;
+
+    assert_eq!(get(&host, "viewer", &format!("/opt-outs/{ONE}")).await.1["optedOut"], true);
+}

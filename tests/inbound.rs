@@ -379,7 +379,7 @@ async fn staff_opt_out_and_in_and_every_wish_is_kept() {
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(lines[0], "number,at,wish,categories,method,source,by,reason");
     assert_eq!(lines.len(), 4);
-    assert!(lines[1].starts_with("+12125550001,2026-03-10T16:00:00Z,stop,all,verbal,msg_"), "{}", lines[1]);
+    assert!(lines[1].starts_with("+12125550001,2026-03-10T16:00:00Z,stop,all,verbal,entered_"), "{}", lines[1]);
     assert!(lines[1].ends_with(",user-1,'=asked by phone"), "{}", lines[1]);
 }
 
@@ -466,4 +466,64 @@ async fn what_no_listing_gave_is_no_cursor() {
     }
     let backwards = "/opt-outs/export?from=2026-11-22T00:00:00Z&to=2026-11-21T00:00:00Z";
     assert_eq!(get(&host, "admin", backwards).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_yes_to_something_else_is_no_wish_and_lies_in_the_inbox() {
+    let host = quiet_machine(|_| {}).await;
+    text(&host, STRANGER, "STOP OFFERS").await;
+    assert_eq!(get(&host, "viewer", "/conversations").await.1["items"], json!([]), "obeyed: nobody has to see to it");
+    events(&host);
+
+    for yes in ["Yes!", "yes", "START"] {
+        host.clock.set(host.clock.now() + SignedDuration::from_secs(1));
+        let answer = text(&host, &format!("whatsapp:{STRANGER}"), yes).await;
+        assert_eq!(answer.contains("<Message"), yes == "START", "{yes}: {answer}");
+        let categories = standing(&host, STRANGER).await["categories"].clone();
+        assert_eq!(categories, if yes == "START" { json!([]) } else { json!(["marketing"]) }, "{yes}");
+    }
+
+    let names: Vec<String> = events(&host).into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["message.received", "message.received", "message.received", "opt_in.recorded"]);
+    assert_eq!(conversation(&host, 0).await["unread"], 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_opt_out_is_confirmed_once() {
+    let host = quiet_machine(|_| {}).await;
+    let mut answers = 0;
+    for stop in ["Stop!", "opt out", "please stop texting me", "Stop."] {
+        answers += usize::from(text(&host, STRANGER, stop).await.contains("<Message"));
+        host.clock.set(host.clock.now() + SignedDuration::from_mins(20));
+    }
+    assert_eq!(answers, 1);
+    assert_eq!(standing(&host, STRANGER).await["history"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_button_that_says_stop_stops_whatever_it_is_called() {
+    let host = quiet_machine(|_| {}).await;
+    let pressed = InboundText {
+        params: vec![("ButtonText".into(), "STOP".into()), ("ButtonPayload".into(), "btn_3".into())],
+        ..InboundText::new(format!("whatsapp:{KNOWN}"), format!("whatsapp:{SENDER}"), "STOP")
+    };
+
+    bring(&host, &pressed).await;
+
+    assert_eq!(standing(&host, KNOWN).await["optedOut"], true);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_nobody_could_be_told_of_is_told_though_it_has_ended() {
+    let host = quiet_machine(|_| {}).await;
+    host.aws.refuse_events(true);
+    let call = host.inbound_call(&tenant(), KNOWN, SENDER).await.unwrap();
+    host.bring(&call, host.clock.now()).await;
+    let ended = host.call_ended(&tenant(), &call, 14).unwrap();
+    assert_eq!(host.bring(&ended, host.clock.now()).await, 204);
+
+    host.aws.refuse_events(false);
+    host.tick(host.clock.now()).await.unwrap();
+
+    assert_eq!(events(&host).into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["call.received"]);
 }

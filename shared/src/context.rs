@@ -109,6 +109,9 @@ impl Account {
 /// How long settings and credentials are believed without asking again.
 const MEMORY: SignedDuration = SignedDuration::from_mins(1);
 
+/// So many tenants are remembered at once.
+const MOST_REMEMBERED: usize = 4096;
+
 /// The name of the secret that holds the data keys.
 pub const DATA_KEYS: &str = "data-keys";
 
@@ -270,7 +273,15 @@ impl<T> Remembered<T> {
 
     fn put(&self, tenant: &TenantId, value: T, now: Timestamp) -> Arc<T> {
         let value = Arc::new(value);
-        self.lock().insert(tenant.clone(), (now, value.clone()));
+        let mut known = self.lock();
+        // Names may come from anybody: what is not believed any more makes room.
+        if known.len() >= MOST_REMEMBERED {
+            known.retain(|_, (since, _)| now.duration_since(*since) < MEMORY);
+        }
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        known.insert(tenant.clone(), (now, value.clone()));
         value
     }
 

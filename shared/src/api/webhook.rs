@@ -10,11 +10,11 @@ use jiff::Timestamp;
 
 use super::arrival::Arrival;
 use super::problem::Problem;
-use crate::context::{Context, ContextError};
+use crate::context::{Account, Context};
 use crate::domain::inbound::{Media, Peer};
 use crate::domain::message::MessageId;
 use crate::domain::tenant::TenantId;
-use crate::secrets::SecretsError;
+use crate::store::messages::Whose;
 use crate::twilio::client::is_sid;
 use crate::twilio::credentials::Credentials;
 use crate::twilio::form::Form;
@@ -43,7 +43,8 @@ pub async fn status(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    reported(&cx, &signed, signed.message.clone(), Of::Message, now).await
+    let message = signed.message.clone().map(|id| (id, Whose::Ours));
+    reported(&cx, &signed, message, Of::Message, now).await
 }
 
 /// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got; one that came in has no id of ours
@@ -57,25 +58,26 @@ pub async fn voice_status(
     body: Bytes,
 ) -> Result<StatusCode, Problem> {
     let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
-    let by_sid = || Some(inbound_id(&signed.tenant, signed.form.get("CallSid")?));
-    reported(&cx, &signed, signed.message.clone().or_else(by_sid), Of::Call, now).await
+    let by_sid = || Some((inbound_id(&signed.tenant, signed.form.get("CallSid")?), Whose::Theirs));
+    let message = signed.message.clone().map(|id| (id, Whose::Ours)).or_else(by_sid);
+    reported(&cx, &signed, message, Of::Call, now).await
 }
 
 /// Records what a status callback says.
 async fn reported(
     cx: &Context,
     signed: &Signed,
-    message: Option<MessageId>,
+    message: Option<(MessageId, Whose)>,
     of: Of,
     now: Timestamp,
 ) -> Result<StatusCode, Problem> {
     let Signed { tenant, form, .. } = signed;
-    let (Some(id), Some(report)) = (message, status_callback::report(form, of)) else {
+    let (Some((id, whose)), Some(report)) = (message, status_callback::report(form, of)) else {
         // Twilio signed it, so repeating it would not make it complete.
         tracing::warn!(%tenant, "a status callback without message, SID or status was ignored");
         return Ok(StatusCode::NO_CONTENT);
     };
-    record_status(cx, tenant, &id, &report, form.get("To"), now).await?;
+    record_status(cx, tenant, &id, &report, whose, now).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -171,7 +173,7 @@ fn text(form: &Form) -> Option<Text> {
         body: form.get("Body").unwrap_or_default().to_string(),
         media: media.collect(),
         opt_out_type: owned("OptOutType"),
-        button: owned("ButtonPayload").or_else(|| owned("ButtonText")),
+        buttons: ["ButtonPayload", "ButtonText"].into_iter().filter_map(owned).collect(),
         replied_to: owned("OriginalRepliedMessageSid"),
         params: kept(form, |name| READ.contains(&name) || name.starts_with("MediaUrl") || name.starts_with("MediaContentType")),
     })
@@ -202,7 +204,9 @@ fn address(form: &Form, name: &str) -> Option<String> {
 /// The parameters that are not read, as far as they say something.
 fn kept(form: &Form, is_read: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     let mut size = 0;
-    let others = form.0.iter().filter(|(name, value)| !value.is_empty() && !is_read(name));
+    // Tokens are Twilio's, for its own use.
+    let is_kept = |name: &str| !is_read(name) && !name.ends_with("Token");
+    let others = form.0.iter().filter(|(name, value)| !value.is_empty() && is_kept(name));
     let fits = others.take_while(|(name, value)| {
         size += name.len() + value.len();
         size <= MOST_KEPT
@@ -224,11 +228,8 @@ async fn signed(
     let tenant = TenantId::parse(tenant).map_err(|_| refused())?;
     let request = Request::read(cx, uri, headers, body).ok_or_else(refused)?;
     for _ in 0..2 {
-        let credentials = match cx.credentials(&tenant, now).await {
-            Ok(credentials) => credentials,
-            Err(ContextError::Secrets(SecretsError::Missing(_))) => return Err(refused()),
-            Err(error) => return Err(error.into()),
-        };
+        // That there is none is remembered, too: anybody may ask for anything here.
+        let Account::Twilio(credentials) = cx.account(&tenant, now).await? else { return Err(refused()) };
         if request.is_signed(&credentials) {
             let message = query(uri, "message").and_then(|id| MessageId::parse(&id));
             return Ok(Signed { tenant, form: request.form, message });

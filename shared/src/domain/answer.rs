@@ -27,10 +27,21 @@ impl Answer {
     /// Normalised.
     fn usual_words(self) -> &'static [&'static str] {
         match self {
-            Answer::Confirmed => &["c", "confirm", "confirmed", "yes", "y", "yep", "yeah", "ok", "okay"],
+            Answer::Confirmed => &["c", "confirm", "confirmed"],
             Answer::AnotherTime => &["r", "reschedule", "re schedule", "another time"],
         }
     }
+}
+
+/// Normalised. They say yes to whatever was asked last, which may be something else.
+const ASSENT: [&str; 6] = ["yes", "y", "yep", "yeah", "ok", "okay"];
+
+/// What a text answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Given {
+    pub answer: Answer,
+    /// Only what was asked just before makes it an answer to that.
+    pub is_assent: bool,
 }
 
 /// The words by which a tenant's contacts answer, and what they are asked and told. Part of the settings.
@@ -50,15 +61,19 @@ pub struct AnswerSettings {
 const DEFAULT_PROMPT: &str = "Reply C to confirm, R for another time.";
 
 /// What `body` answers, if the whole of it is one of the words. A thumbs-up and a tick confirm as well.
-pub fn read(body: &str, settings: &AnswerSettings) -> Option<Answer> {
+pub fn read(body: &str, settings: &AnswerSettings) -> Option<Given> {
     let text = normalised(body);
-    if text.is_empty() {
-        return is_nod(body).then_some(Answer::Confirmed);
-    }
-    [Answer::Confirmed, Answer::AnotherTime].into_iter().find(|answer| {
+    let is_word_for = |answer: &Answer| {
         let is_own = settings.own_words(*answer).iter().any(|word| normalised(word) == text);
         is_own || answer.usual_words().contains(&text.as_str())
-    })
+    };
+    match [Answer::Confirmed, Answer::AnotherTime].into_iter().find(is_word_for).filter(|_| !text.is_empty()) {
+        Some(answer) => Some(Given { answer, is_assent: false }),
+        None if ASSENT.contains(&text.as_str()) || (text.is_empty() && is_nod(body)) => {
+            Some(Given { answer: Answer::Confirmed, is_assent: true })
+        }
+        None => None,
+    }
 }
 
 impl AnswerSettings {
@@ -89,7 +104,8 @@ impl AnswerSettings {
                     return Err(format!("{field}: '{word}' has neither a letter nor a digit"));
                 }
                 let is_others = self.own_words(other).iter().any(|word| normalised(word) == text);
-                if is_others || other.usual_words().contains(&text.as_str()) {
+                let is_assent = other == Answer::Confirmed && ASSENT.contains(&text.as_str());
+                if is_others || is_assent || other.usual_words().contains(&text.as_str()) {
                     return Err(format!("{field}: '{word}' also means the other answer"));
                 }
                 let wish = consent::read(word, &ConsentSettings::default(), None, false).wish;
@@ -125,7 +141,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn usual(body: &str) -> Option<Answer> {
-        read(body, &AnswerSettings::default())
+        read(body, &AnswerSettings::default()).map(|given| given.answer)
     }
 
     fn words(words: &[&str]) -> Vec<String> {
@@ -161,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn ok_is_about_whatever_was_asked_last() {
+        let is_assent = |body: &str| read(body, &AnswerSettings::default()).map(|given| given.is_assent);
+        for body in ["ok", "Yes!", "👍"] {
+            assert_eq!(is_assent(body), Some(true), "{body}");
+        }
+        for body in ["C", "confirmed", "R"] {
+            assert_eq!(is_assent(body), Some(false), "{body}");
+        }
+    }
+
+    #[test]
     fn a_sentence_is_no_answer() {
         for body in [
             "",
@@ -191,10 +218,10 @@ mod tests {
         };
 
         assert_eq!(settings.validate(), Ok(()));
-        assert_eq!(read("si!", &settings), Some(Answer::Confirmed));
-        assert_eq!(read("Ill be there.", &settings), Some(Answer::Confirmed));
-        assert_eq!(read("OTRO DIA", &settings), Some(Answer::AnotherTime));
-        assert_eq!(read("c", &settings), Some(Answer::Confirmed));
+        assert_eq!(read("si!", &settings).map(|given| given.answer), Some(Answer::Confirmed));
+        assert_eq!(read("Ill be there.", &settings).map(|given| given.answer), Some(Answer::Confirmed));
+        assert_eq!(read("OTRO DIA", &settings).map(|given| given.answer), Some(Answer::AnotherTime));
+        assert_eq!(read("c", &settings).map(|given| given.answer), Some(Answer::Confirmed));
     }
 
     #[test]

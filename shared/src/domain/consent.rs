@@ -198,6 +198,11 @@ pub fn category_word(word: &str) -> Option<Category> {
 
 /// The words of `text` in lower case, with single spaces between: all that two spellings of one thing share.
 ///
+/// Whether the whole of `body` is YES.
+pub fn is_only_yes(body: &str) -> bool {
+    normalised(body) == "yes"
+}
+
 /// Without accents, apostrophes, punctuation, emoji and invisible characters: `“Don’t  STOP!!” 🛑` → `dont stop`.
 pub(super) fn normalised(text: &str) -> String {
     let mut words = String::with_capacity(text.len());

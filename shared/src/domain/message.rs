@@ -276,9 +276,22 @@ impl Message {
         self
     }
 
-    /// What Twilio says that it cost, once it says so.
-    pub fn told_price(&self) -> Option<(Micros, Currency)> {
-        self.reports.keys().find_map(|line| Report::parse(line)?.price())
+    /// How far it would be without the report `line`.
+    pub fn status_but_for(&self, line: &str) -> Status {
+        let others = self.reports.keys().filter(|other| *other != line);
+        others.filter_map(|other| Report::parse(other)?.status()).fold(self.status, Status::max)
+    }
+
+    /// When Twilio first reported `code`, if it did.
+    pub fn refused_with(&self, code: u32) -> Option<Timestamp> {
+        let with_code = |line: &String| Report::parse(line).is_some_and(|report| report.error_code == Some(code));
+        self.reports.iter().filter(|(line, _)| with_code(line)).map(|(_, step)| step.at).min()
+    }
+
+    /// What Twilio says in `currency` that it cost, once it says so.
+    pub fn told_price(&self, currency: &Currency) -> Option<Micros> {
+        let prices = self.reports.keys().filter_map(|line| Report::parse(line)?.price());
+        prices.filter(|(_, told)| told == currency).map(|(price, _)| price).max()
     }
 
     /// Whether Twilio reports on it under more than one id: it was sent twice.

@@ -238,6 +238,12 @@ impl Settings {
         }
         self.consent.validate()?;
         self.answers.validate()?;
+        let texts = [&self.answers.confirmed_text, &self.answers.another_time_text, &self.answers.prompt];
+        let texts = texts.into_iter().flatten().chain(self.keyword_replies.values());
+        if let Some(long) = texts.into_iter().find(|text| text.encode_utf16().count() > LONGEST_TEXT) {
+            let beginning: String = long.chars().take(40).collect();
+            return Err(format!("answers, keywordReplies: a text has at most {LONGEST_TEXT} characters: '{beginning}…'"));
+        }
         for word in self.keyword_replies.keys() {
             let reading = consent::read(word, &self.consent, None, false);
             if consent::normalised(word).is_empty() || reading.wish.is_some() {
@@ -438,6 +444,9 @@ impl Default for TypeSettings {
         }
     }
 }
+
+/// Twilio's limit of a text, in UTF-16 units (21617).
+const LONGEST_TEXT: usize = 1600;
 
 const DEFAULT_LESSON_OFFSETS: [Offset; 2] = [Offset::Hours(24), Offset::Hours(1)]; // S0-46
 const DEFAULT_PAYMENT_OFFSETS: [Offset; 2] = [Offset::Days(3), Offset::Days(1)]; // S0-47

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::keys;
 use super::table::{Item, Order, StoreError, Table, key_of, number};
-use super::transaction::{Write, write_all_if};
+use super::transaction::{Write, write_all_if, write_if};
 use super::{numbers, page};
 use crate::domain::consent::{Scope, Wish};
 use crate::domain::contact::Category;
@@ -107,7 +107,7 @@ pub struct Known {
 }
 
 const SEALED: &[&str] = &["e164"];
-const SEALED_WISH: &[&str] = &["number", "reason"];
+const SEALED_WISH: &[&str] = &["number", "by", "reason"];
 /// Others may change a number's standing between our looks so often.
 const TRIES: u32 = 8;
 
@@ -137,13 +137,22 @@ pub fn change(table: &Table, tenant: &TenantId, known: &Known, entry: &Entry) ->
     }
     let seen = HashMap::from([(":seen".to_string(), number(known.revision))]);
     let unchanged = if known.revision == 0 { "attribute_not_exists(revision) OR revision = :seen" } else { "revision = :seen" };
-    let one = HashMap::from([(":one".to_string(), number(1))]);
-    let counted = Write::update(table, &keys::consents(tenant), "ADD changes :one", None, one)?;
-    Ok(vec![Write::put(table, item, unchanged, seen)?, wish(table, tenant, &hash, entry)?, counted])
+    Ok(vec![Write::put(table, item, unchanged, seen)?, wish(table, tenant, &hash, entry)?, counted(table, tenant)?])
 }
 
-/// What records that Twilio refused because the number had opted out there, however it stands with us. Not
-/// counted in [`changes`]: Twilio lets nothing through to it anyway.
+fn counted(table: &Table, tenant: &TenantId) -> Result<Write, StoreError> {
+    let one = HashMap::from([(":one".to_string(), number(1))]);
+    Write::update(table, &keys::consents(tenant), "ADD changes :one", None, one)
+}
+
+/// Counts a change that could not be counted where it was made.
+pub async fn note_change(table: &Table, tenant: &TenantId) -> Result<(), StoreError> {
+    write_if(table, counted(table, tenant)?).await?;
+    Ok(())
+}
+
+/// What records that Twilio refused because the number had opted out there, however it stands with us. One
+/// transaction may hold many, so it is not counted in [`changes`]: [`note_change`] does, after it.
 pub fn refused(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<Vec<Write>, StoreError> {
     let hash = table.keyring().number_hash(&entry.number);
     let key = keys::consent(tenant, &hash);

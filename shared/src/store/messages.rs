@@ -318,6 +318,15 @@ pub enum Merged {
 /// So many reports are kept of one message. Twilio makes about ten, of a call.
 const MOST_REPORTS: u32 = 60;
 
+/// Who a report is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// A message of ours: once Twilio has it, nobody waits to send it.
+    Ours,
+    /// A call that came in: whoever has to be told of it still has to.
+    Theirs,
+}
+
 /// Adds a report to those of a message, in one write: what they come to is read off all of them
 /// ([`Message::heard`]), so their order is nothing. `step` says how we learnt it: `callback`, `found`, `asked`.
 pub async fn merge(
@@ -325,44 +334,53 @@ pub async fn merge(
     tenant: &TenantId,
     id: &MessageId,
     report: &Report,
+    whose: Whose,
     step: &str,
     now: Timestamp,
 ) -> Result<Merged, StoreError> {
     let line = report.to_string();
     let said = String::from(Step::new(now, step));
-    // Once Twilio has it, nobody waits to send it. What has ended waits for nothing at all.
+    let no_more_due = match whose {
+        Whose::Ours => " REMOVE due_pk, due_sk",
+        Whose::Theirs => "",
+    };
     let request = table
         .client
         .update_item()
         .table_name(&table.name)
         .set_key(Some(key_attributes(&keys::message(tenant, id))))
         .condition_expression("attribute_exists(pk) AND attribute_not_exists(reports.#line) AND size(reports) < :most")
-        .update_expression("SET reports.#line = :said ADD revision :one REMOVE due_pk, due_sk")
+        .update_expression(format!("SET reports.#line = :said ADD revision :one{no_more_due}"))
         .expression_attribute_names("#line", &line)
         .expression_attribute_values(":said", AttributeValue::S(said))
         .expression_attribute_values(":most", number(MOST_REPORTS))
         .expression_attribute_values(":one", number(1))
         .return_values(ReturnValue::AllNew)
         .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-    match request.send().await {
-        Ok(answer) => {
-            let item = answer.attributes.unwrap_or_default();
-            let merged: Message = table.value(item, SEALED)?;
-            let mut others = merged.clone();
-            others.reports.remove(&line);
-            let before = others.heard().status;
-            let merged = Box::new(merged.heard());
-            Ok(if merged.status > before { Merged::Forward(merged) } else { Merged::Late(merged) })
-        }
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
-                match refused.item().filter(|item| !item.is_empty()) {
-                    Some(old) => Ok(Merged::Duplicate(Box::new(message(table, old.clone())?))),
-                    None => Ok(Merged::Unknown),
-                }
+    let mut patience = Patience::default();
+    loop {
+        let error = match request.clone().send().await {
+            Ok(answer) => {
+                let merged: Message = table.value(answer.attributes.unwrap_or_default(), SEALED)?;
+                let before = merged.status_but_for(&line);
+                let merged = Box::new(merged.heard());
+                return Ok(if merged.status > before { Merged::Forward(merged) } else { Merged::Late(merged) });
             }
-            _ => Err(StoreError::unreachable(error)),
-        },
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            // A transaction is at the same item: a claim, or our own write of Twilio's answer.
+            Some(UpdateItemError::TransactionConflictException(_)) => patience.wait().await?,
+            Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
+                let Some(old) = refused.item().filter(|item| !item.is_empty()) else { return Ok(Merged::Unknown) };
+                let old = message(table, old.clone())?;
+                if !old.reports.contains_key(&line) {
+                    tracing::warn!(%tenant, message = %id, "Twilio reports on a message without end: no more is kept");
+                }
+                return Ok(Merged::Duplicate(Box::new(old)));
+            }
+            _ => return Err(StoreError::unreachable(error)),
+        }
     }
 }
 

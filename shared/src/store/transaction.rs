@@ -150,6 +150,10 @@ fn refusals(error: &SdkError<TransactWriteItemsError>) -> Option<Vec<usize>> {
     match error.as_service_error()? {
         TransactWriteItemsError::TransactionCanceledException(canceled) => {
             let reasons = canceled.cancellation_reasons();
+            // What can never be written is no conflict that passes.
+            if reasons.iter().any(|reason| reason.code() == Some("ValidationError")) {
+                return None;
+            }
             let failed = |code: Option<&str>| code == Some("ConditionalCheckFailed");
             Some(reasons.iter().enumerate().filter(|(_, reason)| failed(reason.code())).map(|(at, _)| at).collect())
         }

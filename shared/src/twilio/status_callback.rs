@@ -62,7 +62,7 @@ const SAFE: [&str; 12] = [
 ];
 /// Where the other end is, by name of parameter.
 const PLACES: [&str; 4] = ["City", "State", "Zip", "Country"];
-/// So many digits in a row may be somebody's number.
+/// So many digits may be somebody's number.
 const NUMBER: usize = 7;
 
 /// What a callback says; `None` for one without SID or status.
@@ -78,20 +78,22 @@ pub fn report(form: &Form, of: Of) -> Option<Report> {
         .0
         .iter()
         .filter(|(name, value)| !value.is_empty() && is_kept(name))
-        .map(|(name, value)| (name.as_str(), if SAFE.contains(&name.as_str()) { value.clone() } else { without_numbers(value) }))
+        .map(|(name, value)| (name.as_str(), if SAFE.contains(&name.as_str()) { value.clone() } else { without_persons(value) }))
         .collect();
     Some(Report::new(first(words)?, sid, code).saying(more.iter().map(|(name, value)| (*name, value.as_str()))))
 }
 
 fn is_kept(name: &str) -> bool {
     let is_plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric());
-    is_plain && !LEFT_OUT.contains(&name) && !name.contains("Name") && !PLACES.iter().any(|place| name.ends_with(place))
+    let is_speech = ["Name", "Speech", "Text", "Token"].iter().any(|part| name.contains(part));
+    is_plain && !is_speech && !LEFT_OUT.contains(&name) && !PLACES.iter().any(|place| name.ends_with(place))
 }
 
-/// `value`, without what may be a number of somebody's.
-fn without_numbers(value: &str) -> String {
+/// `value`, if it can be nothing but one of Twilio's own words: no name, no sentence, no number of somebody's.
+fn without_persons(value: &str) -> String {
+    let is_word = value.len() <= 32 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
     let digits = value.bytes().filter(u8::is_ascii_digit).count();
-    if digits >= NUMBER { "…".to_string() } else { value.to_string() }
+    if is_word && digits < NUMBER { value.to_string() } else { "…".to_string() }
 }
 
 #[cfg(test)]

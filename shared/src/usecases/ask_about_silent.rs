@@ -4,16 +4,17 @@
 //! report like any other.
 
 use jiff::{SignedDuration, Timestamp};
+use reqwest::StatusCode;
 use tokio::time::Instant;
 
-use super::record_status::settle;
+use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::message::{Message, Status};
 use crate::domain::tenant::TenantId;
-use crate::store::messages::{self, Merged};
+use crate::store::messages::{self, Merged, Whose};
 use crate::store::{keys, tenants};
-use crate::telemetry::{self, Chain};
-use crate::twilio::client::{self, Resource};
+use crate::telemetry::Chain;
+use crate::twilio::client::{self, ListError, Resource};
 
 /// Twilio has so long to tell by itself.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(12);
@@ -26,7 +27,11 @@ const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
 pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
     let started = Instant::now();
     let mut further = 0;
-    for tenant in tenants::all(cx.table().await?).await? {
+    let mut all = tenants::all(cx.table().await?).await?;
+    // Another first each night: where there is too much for one, nobody waits for ever.
+    let first = now.as_second().div_euclid(24 * 60 * 60) as usize % all.len().max(1);
+    all.rotate_left(first);
+    for tenant in all {
         match ask_of_tenant(cx, &tenant, started, now).await {
             Ok(count) => further += count,
             // One tenant's trouble does not keep the others waiting; the next night tries it again.
@@ -41,26 +46,23 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
     let table = cx.table().await?;
     let mut further = 0;
     let mut day = keys::day(now - OLDEST);
-    while day <= keys::day(now) {
+    while day <= keys::day(now) && started.elapsed() < LONGEST_RUN {
         for message in messages::log(table, tenant, day).await?.into_iter().filter(|message| is_silent(message, now)) {
             let Some(sid) = message.sid.as_deref().filter(|_| started.elapsed() < LONGEST_RUN) else { continue };
             let resource = Resource::of(message.channel);
             let found = match client::fetch(&cx.http, &cx.config.twilio_api_base, &credentials, resource, sid).await {
                 Ok(found) => found,
+                // It has too much to do: another night.
+                Err(ListError::Refused(StatusCode::TOO_MANY_REQUESTS)) => return Ok(further),
                 Err(error) => {
                     tracing::warn!(%tenant, message = %message.id, error = %Chain(&error), "Twilio could not be asked about a message");
                     continue;
                 }
             };
-            match messages::merge(table, tenant, &message.id, &found.report(), "asked", now).await? {
-                Merged::Forward(merged) => {
-                    telemetry::message(tenant, &merged);
-                    settle(cx, tenant, &merged, now).await?;
-                    further += 1;
-                }
-                Merged::Late(merged) | Merged::Duplicate(merged) => settle(cx, tenant, &merged, now).await?,
-                Merged::Unknown => {}
-            }
+            let whose = if message.inbound.is_some() { Whose::Theirs } else { Whose::Ours };
+            let merged = messages::merge(table, tenant, &message.id, &found.report(), whose, "asked", now).await?;
+            heed(cx, tenant, &message.id, &merged, now).await?;
+            further += usize::from(matches!(merged, Merged::Forward(_)));
         }
         day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
     }

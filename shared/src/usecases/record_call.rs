@@ -45,7 +45,8 @@ pub async fn record_call(cx: &Context, tenant: &TenantId, call: &Ringing, now: T
     for _ in 0..TRIES {
         let known = beside::read(table, tenant, &id, peer.address()).await?;
         if let Some(message) = &known.message {
-            return tell_of_inbound(cx, tenant, message).await;
+            tell_of_inbound(cx, tenant, message).await?;
+            return Ok(());
         }
         let inbound = Inbound {
             from: call.from.clone(),
@@ -73,7 +74,8 @@ pub async fn record_call(cx: &Context, tenant: &TenantId, call: &Ringing, now: T
         let writes = vec![messages::creating(table, tenant, &message)?, conversations::change(table, tenant, conversation)?];
         if write_all_if(table, writes).await? {
             telemetry::message(tenant, &message);
-            return tell_of_inbound(cx, tenant, &message).await;
+            tell_of_inbound(cx, tenant, &message).await?;
+            return Ok(());
         }
     }
     Err(StoreError::Unreachable("a conversation kept changing".into()).into())

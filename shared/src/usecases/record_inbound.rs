@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::dispatch::claim;
 use super::tell_of_inbound::tell_of_inbound;
+use super::watch_budget;
 use crate::context::{Context, ContextError};
-use crate::domain::answer::{self, Answer};
+use crate::domain::answer::{self, Answer, Given};
 use crate::domain::channel::Channel;
 use crate::domain::compose::billed_units;
 use crate::domain::consent::{self, Manner, Reading, Scope, Wish};
@@ -16,6 +17,7 @@ use crate::domain::contact::{Category, Wishes};
 use crate::domain::conversation::{Attention, Conversation};
 use crate::domain::encoded_body;
 use crate::domain::inbound::{self, Answered, Inbound, Media, Peer};
+use crate::domain::lesson::LessonStatus;
 use crate::domain::message::{Direct, Facts, Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
@@ -40,8 +42,8 @@ pub struct Text {
     pub media: Vec<Media>,
     /// What Twilio took it for: STOP, START, HELP; only with Advanced Opt-Out.
     pub opt_out_type: Option<String>,
-    /// What the pressed button of a template stands for.
-    pub button: Option<String>,
+    /// What the pressed button of a template stands for, and what is written on it.
+    pub buttons: Vec<String>,
     /// Twilio's id of the message that it is a reply to.
     pub replied_to: Option<String>,
     /// Everything else that Twilio said.
@@ -61,6 +63,8 @@ const TRIES: u32 = 8;
 const LONGEST_BODY: usize = 8_000;
 /// A reminder takes answers until its lesson begins, if it went at most so long ago.
 const ANSWERS_COUNT: SignedDuration = SignedDuration::from_hours(24 * 14);
+/// A reminder takes answers until its story has so many lines.
+const LONGEST_STORY: usize = 60;
 /// Of one lesson, so many reminders take an answer at once.
 const MOST_COPIES: usize = 20;
 /// So far back in the conversation is the reminder looked for.
@@ -90,6 +94,9 @@ pub async fn record_inbound(cx: &Context, tenant: &TenantId, text: &Text, now: T
         let (message, reply, writes) = arrived.consequences(id.clone(), known).await?;
         if write_all_if(table, writes).await? {
             telemetry::message(tenant, &message);
+            if let Some(month) = reply.as_ref().and_then(|reply| reply.month.as_deref()) {
+                watch_budget::tell_if_near(cx, tenant, &settings, month, now).await?;
+            }
             tell_of_inbound(cx, tenant, &message).await?;
             return Ok(reply.map(|reply| Reply { id: reply.id, text: reply.body.unwrap_or_default() }));
         }
@@ -132,29 +139,27 @@ impl Arrived<'_> {
         let body = encoded_body::decoded(&text.body);
         // Twilio brings 1600 at most; a row has an end, too.
         let body: String = body.chars().take(LONGEST_BODY).collect();
-        let said = text.button.as_deref().unwrap_or(&body);
+        // A button's own name may say nothing; what is written on it, or sent with it, may.
+        let said: Vec<&str> = text.buttons.iter().map(String::as_str).chain([body.as_str()]).collect();
         let to_toll_free = price_list::is_toll_free(&text.to) && channel != Channel::Whatsapp;
-        let mut reading = consent::read(said, &settings.consent, text.opt_out_type.as_deref(), to_toll_free);
+        let (mut reading, is_forbidden) = self.reading(&said, to_toll_free, &known);
         let mut answers = None;
         let mut answered = Vec::new();
-        if !known.consent.standing.stopped
-            && matches!(reading.wish, None | Some((Wish::Start(Scope::All), _)))
-            && let Some((answer, reminders)) = self.answered(said).await?
+        if reading.wish.is_none()
+            && !known.consent.standing.stopped
+            && let Some((answer, reminders)) = self.answered(&said).await?
         {
             reading = Reading::default();
             answers = reminders.first().map(|reminder| Answered { answer, reminder: reminder.clone() });
             answered = reminders;
         }
-        // What the tenant's own records forbid, a text does not lift (reminders.md §3, rule 2): somebody has to.
-        let is_forbidden =
-            matches!(&reading.wish, Some((Wish::Start(scope), _)) if known.contacts.values().any(|of| forbids(of, scope)));
         // Twilio's word for STOP, and in a school also what one does to a lesson.
-        let is_doubtful = reading.wish.is_some() && said.trim().eq_ignore_ascii_case("cancel");
-        reading.review |= is_forbidden || is_doubtful;
+        let is_doubtful = reading.wish.is_some() && body.trim().eq_ignore_ascii_case("cancel");
+        reading.review |= is_doubtful;
 
         let mut writes = Vec::new();
         if let (Some((wish, manner)), Some(number)) = (&reading.wish, self.peer.number())
-            && *wish != Wish::Help
+            && known.consent.standing.after(wish) != known.consent.standing
         {
             let method = if *manner == Manner::Phrase { Method::Phrase } else { Method::Keyword };
             let (source, wish) = (text.sid.clone(), wish.clone());
@@ -183,9 +188,12 @@ impl Arrived<'_> {
         let standing =
             reading.wish.as_ref().map_or_else(|| known.consent.standing.clone(), |(wish, _)| known.consent.standing.after(wish));
         let may_answer = may_answer && !is_forbidden;
+        // Once told, twice is once too often (47 CFR 64.1200(a)(12) allows one confirmation).
+        let is_old = reading.wish.as_ref().is_some_and(|(wish, _)| *wish != Wish::Help && standing == known.consent.standing);
+        let may_answer = may_answer && !is_old;
         let mut reply = None;
         if let (true, Some(number), Some(answer)) =
-            (may_answer, self.peer.number(), self.answer(&reading, answers.as_ref(), said, standing.stopped, channel))
+            (may_answer, self.peer.number(), self.answer(&reading, answers.as_ref(), &body, standing.stopped, channel))
             && let Some((message, money)) = self.reply(&id, number, contact.clone(), channel, answer).await?
         {
             conversation = conversation.answered_at(now);
@@ -221,11 +229,36 @@ impl Arrived<'_> {
         Ok((message, reply, writes))
     }
 
+    /// What the text says about being messaged. A wish that changes nothing is none: whoever says YES, and has not
+    /// stopped, answers something else.
+    ///
+    /// Also whether it asks for what the tenant's own records forbid: a text does not lift that (reminders.md §3,
+    /// rule 2), somebody has to.
+    fn reading(&self, said: &[&str], to_toll_free: bool, known: &Beside) -> (Reading, bool) {
+        let standing = &known.consent.standing;
+        let read = |said: &&str| {
+            let opt_out_type = self.text.opt_out_type.as_deref();
+            let reading = consent::read(said, &self.settings.consent, opt_out_type, to_toll_free);
+            let Some((wish @ Wish::Start(scope), _)) = &reading.wish else { return (reading, false) };
+            let is_yes = consent::is_only_yes(said);
+            let is_idle = if is_yes { !standing.stopped } else { standing.after(wish) == *standing };
+            let is_forbidden = !is_yes && known.contacts.values().any(|wishes| forbids(wishes, scope));
+            let wish = reading.wish.clone().filter(|_| !is_idle);
+            (Reading { wish, review: reading.review || is_forbidden }, is_forbidden)
+        };
+        let readings: Vec<(Reading, bool)> = said.iter().map(read).collect();
+        let stop = readings.iter().position(|(reading, _)| matches!(reading.wish, Some((Wish::Stop(_), _))));
+        let any = stop.or_else(|| readings.iter().position(|(reading, _)| reading.wish.is_some() || reading.review));
+        any.and_then(|at| readings.into_iter().nth(at)).unwrap_or_default()
+    }
+
     /// What `said` answers: the latest reminder that asked and has no answer yet, or else the latest; then those
     /// of the same lesson on other channels and before.
-    async fn answered(&self, said: &str) -> Result<Option<(Answer, Vec<MessageId>)>, ContextError> {
+    async fn answered(&self, said: &[&str]) -> Result<Option<(Answer, Vec<MessageId>)>, ContextError> {
         let Self { tenant, settings, table, text, now, .. } = *self;
-        let Some(answer) = answer::read(said, &settings.answers) else { return Ok(None) };
+        let Some(Given { answer, is_assent }) = said.iter().find_map(|said| answer::read(said, &settings.answers)) else {
+            return Ok(None);
+        };
         let id = ConversationId::of(table, self.peer.address());
         let (latest, _) = conversations::messages(table, tenant, &id, None, LOOK_BACK).await?;
         let takes = |message: &&Message| {
@@ -235,7 +268,17 @@ impl Arrived<'_> {
         let reminders: Vec<&Message> = latest.iter().filter(takes).collect();
         let subjects: Vec<&str> = reminders.iter().map(|reminder| reminder.subject.as_str()).collect();
         let lessons = lessons::get_many(table, tenant, &subjects).await?;
-        let is_ahead = |reminder: &Message| lessons.get(&reminder.subject).is_some_and(|lesson| lesson.starts_at > now);
+        // What a reminder said may not hold any more: the lesson was moved or cancelled.
+        let is_ahead = |reminder: &Message| {
+            lessons.get(&reminder.subject).is_some_and(|lesson| {
+                lesson.starts_at > now && lesson.status == LessonStatus::Scheduled && lesson.version == reminder.version
+            })
+        };
+        // `Ok` is about whatever we wrote last.
+        let last = latest.iter().find(|message| message.inbound.is_none() && message.is_said());
+        if is_assent && !last.is_some_and(|last| last.asks) {
+            return Ok(None);
+        }
         let ahead: Vec<&Message> = reminders.into_iter().filter(|reminder| is_ahead(reminder)).collect();
         let replied_to = ahead.iter().find(|reminder| text.replied_to.is_some() && reminder.sid == text.replied_to);
         let open = ahead.iter().find(|reminder| reminder.answer.is_none());
@@ -243,6 +286,10 @@ impl Arrived<'_> {
         let same = |other: &&&Message| other.id != meant.id && other.subject == meant.subject && other.contact == meant.contact;
         let mut reminders = vec![meant.id.clone()];
         reminders.extend(ahead.iter().filter(same).map(|other| other.id.clone()).take(MOST_COPIES));
+        // Who changes their mind for ever is not written down for ever.
+        if meant.timeline.len() > LONGEST_STORY {
+            return Ok(None);
+        }
         Ok(Some((answer, reminders)))
     }
 

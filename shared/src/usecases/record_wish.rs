@@ -7,10 +7,11 @@ use super::send_message::{SendError, asked_id, fingerprint, fingerprint_of};
 use super::tell_of_inbound::tell_of_wish;
 use crate::context::Context;
 use crate::domain::consent::{Scope, Wish};
+use crate::domain::message::derived;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
 use crate::store::consents::{self, Entry, Method};
-use crate::store::{contacts, messages, write_all_if};
+use crate::store::{StoreError, Table, contacts, messages, write_all_if};
 
 /// A wish that did not come from the number itself.
 #[derive(Clone, Debug, Serialize)]
@@ -47,27 +48,38 @@ pub async fn record_wish(
             return Err(SendError::KeyTaken);
         }
     }
+    let source = format!("entered_{}", derived(tenant, &["entered", &entered.key]));
+    // Before the numbers, so that a crash between leaves a request that does it all; not once they are done, or the
+    // same request come again would undo what was recorded since.
+    let mut is_new = false;
+    for number in numbers {
+        is_new |= !consents::history(table, tenant, number).await?.iter().any(|entry| entry.source == source);
+    }
+    if let (true, Some(contact), Wish::Start(scope)) = (is_new, contact, &entered.wish) {
+        lift(table, tenant, contact, scope).await?;
+    }
     for number in numbers {
         let history = consents::history(table, tenant, number).await?;
-        if history.iter().any(|entry| entry.source == id.as_str()) {
+        if history.iter().any(|entry| entry.source == source) {
             continue;
         }
         let Entered { wish, method, reason, by, .. } = entered.clone();
-        let entry = Entry { number: number.clone(), at: now, wish, method, source: id.to_string(), by, reason };
+        let entry = Entry { number: number.clone(), at: now, wish, method, source: source.clone(), by, reason };
         consents::record(table, tenant, &entry).await?;
         tell_of_wish(cx, tenant, number, &entry.wish, now).await;
     }
-    if let (Some(contact), Wish::Start(scope)) = (contact, &entered.wish)
-        && let Some(mut contact) = contacts::get_many(table, tenant, &[contact]).await?.remove(contact)
-    {
-        match scope {
-            Scope::All => {
-                contact.opted_out = false;
-                contact.opted_out_categories.clear();
-            }
-            Scope::Only(categories) => contact.opted_out_categories.retain(|category| !categories.contains(category)),
-        }
-        contacts::put_many(table, tenant, &[contact]).await?;
-    }
     Ok(())
+}
+
+/// Takes back what the tenant's own record of a contact opts out of.
+async fn lift(table: &Table, tenant: &TenantId, contact: &str, scope: &Scope) -> Result<(), StoreError> {
+    let Some(mut contact) = contacts::get_many(table, tenant, &[contact]).await?.remove(contact) else { return Ok(()) };
+    match scope {
+        Scope::All => {
+            contact.opted_out = false;
+            contact.opted_out_categories.clear();
+        }
+        Scope::Only(categories) => contact.opted_out_categories.retain(|category| !categories.contains(category)),
+    }
+    contacts::put_many(table, tenant, &[contact]).await
 }

@@ -7,14 +7,14 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::record_status::settle;
+use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::smart_encoding::smart_encoded;
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::{self, Change, Merged, Written};
+use crate::store::messages::{self, Change, Merged, Whose, Written};
 use crate::store::{Table, accepted, keys};
 use crate::telemetry::Chain;
 use crate::twilio::client::{self, Listed, Resource};
@@ -83,9 +83,9 @@ pub async fn resolve_unknown(
                 if let Some(bound) = &mut bound {
                     bound.insert(found.sid.clone());
                 }
-                let merged = messages::merge(table, tenant, &message.id, &found.report(), "found", now).await?;
+                let merged = messages::merge(table, tenant, &message.id, &found.report(), Whose::Ours, "found", now).await?;
+                heed(cx, tenant, &message.id, &merged, now).await?;
                 if let Merged::Forward(merged) = merged {
-                    settle(cx, tenant, &merged, now).await?;
                     touched.push(*merged);
                 }
             }

@@ -4,6 +4,8 @@
 //! An event may come twice, as EventBridge's own do, never not at all. It names ids; numbers and texts are
 //! for whoever may ask for them.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -14,28 +16,36 @@ use crate::domain::consent::{Manner, Scope, Wish};
 use crate::domain::message::Message;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
-use crate::events;
+use crate::events::{self, EventsError};
 use crate::store::conversations::ConversationId;
 use crate::store::messages::{self, Change};
 use crate::telemetry::Chain;
 
-/// Publishes what `message` brought about, unless it was told before. If the bus cannot be reached, the
-/// message stays due.
-pub async fn tell_of_inbound(cx: &Context, tenant: &TenantId, message: &Message) -> Result<(), ContextError> {
-    let Some(inbound) = message.inbound.as_ref().filter(|inbound| !inbound.told) else { return Ok(()) };
+/// Twilio waits for our answer meanwhile; whatever takes longer is told later.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+async fn publish(cx: &Context, events: &[(&str, Value)]) -> Result<(), EventsError> {
+    let published = tokio::time::timeout(PATIENCE, events::publish(&cx.events, &cx.config.event_bus, events));
+    published.await.unwrap_or_else(|late| Err(EventsError::Unreachable(Box::new(late))))
+}
+
+/// Publishes what `message` brought about, unless it was told before. Whether that is done: if the bus cannot be
+/// reached, the message stays due.
+pub async fn tell_of_inbound(cx: &Context, tenant: &TenantId, message: &Message) -> Result<bool, ContextError> {
+    let Some(inbound) = message.inbound.as_ref().filter(|inbound| !inbound.told) else { return Ok(true) };
     let table = cx.table().await?;
     let conversation = message.peer().map(|peer| ConversationId::of(table, &peer).to_string());
     let told = events_of(tenant, message, conversation);
-    if let Err(error) = events::publish(&cx.events, &cx.config.event_bus, &told).await {
+    if let Err(error) = publish(cx, &told).await {
         tracing::error!(%tenant, message = %message.id, error = %Chain(&error), "nobody could be told of what came in");
-        return Ok(());
+        return Ok(false);
     }
     let mut inbound = inbound.clone();
     inbound.told = true;
     let told = Message { inbound: Some(inbound), ..message.clone() };
     // Whoever else told of it meanwhile has noted it, or changed it: then it is told once more.
     messages::write(table, tenant, &[Change::of(told)], None).await?;
-    Ok(())
+    Ok(true)
 }
 
 /// The events that `message` brought about, by name.
@@ -83,7 +93,7 @@ pub(super) async fn tell_of_wish(cx: &Context, tenant: &TenantId, number: &Phone
     detail["tenant"] = json!(tenant);
     detail["conversation"] = json!(conversation);
     detail["at"] = json!(at);
-    if let Err(error) = events::publish(&cx.events, &cx.config.event_bus, &[(name, detail)]).await {
+    if let Err(error) = publish(cx, &[(name, detail)]).await {
         tracing::error!(%tenant, error = %Chain(&error), "nobody could be told of a wish");
     }
 }

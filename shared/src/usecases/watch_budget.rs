@@ -70,6 +70,21 @@ pub async fn tell(
     Ok(())
 }
 
+/// The same of whatever the meter says now; it is read only if somebody may have to be told.
+pub async fn tell_if_near(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    month: &str,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    if settings.budget.monthly_limit.is_none() || settings.budget.alerts.is_empty() {
+        return Ok(());
+    }
+    let used = meter::used(cx.table().await?, tenant, month).await?;
+    tell(cx, tenant, settings, month, used, false, now).await
+}
+
 /// What `share` percent of the month's limit are, rounded up.
 fn threshold(settings: &Settings, share: u8) -> Option<Micros> {
     let limit = settings.budget.monthly_limit?.0;

@@ -123,9 +123,6 @@ async fn dispatch_tenant(
     run: Run,
 ) -> Result<(), ContextError> {
     let (untold, due): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.inbound.is_some());
-    for message in untold {
-        tell_of_inbound(cx, tenant, &message).await?;
-    }
     let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
     let mut touched = Vec::new();
     if !stuck.is_empty() {
@@ -134,6 +131,12 @@ async fn dispatch_tenant(
     if !waiting.is_empty() {
         let settings = cx.settings(tenant, run.now).await?;
         dispatch_waiting(cx, tenant, &settings, waiting, &mut touched, run).await?;
+    }
+    // Last, and no more once the bus does not answer: sending does not wait for it.
+    for message in untold {
+        if !tell_of_inbound(cx, tenant, &message).await? {
+            break;
+        }
     }
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     dispatched.messages.extend(touched.into_iter().map(|message| (tenant.clone(), message)));

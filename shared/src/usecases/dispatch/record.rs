@@ -15,7 +15,8 @@ use crate::store::consents;
 use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, pace};
 use crate::twilio::client::{self, Outcome};
-use crate::usecases::record_status::{UNSUBSCRIBED, refusal};
+use crate::usecases::record_refusal::{UNSUBSCRIBED, refusal};
+use crate::usecases::tell_of_inbound::tell_of_wish;
 
 /// Callbacks may change a message so often before our own write gets through.
 const TRIES: u32 = 8;
@@ -35,6 +36,7 @@ pub async fn record(
     let table = cx.table().await?;
     let mut spent = 0;
     let mut changes = Vec::with_capacity(results.len());
+    let mut refused = Vec::new();
     let mut taken = Vec::with_capacity(results.len());
     for (message, outcome) in results {
         let reserved = message.cost.unwrap_or_default();
@@ -56,6 +58,7 @@ pub async fn record(
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
                     let entry = refusal(&number, &change.message().id, now);
                     change = change.along_with(consents::refused(table, tenant, &entry)?);
+                    refused.push(entry);
                     world.standings.entry(number).or_default().stopped = true;
                 }
                 change
@@ -85,6 +88,13 @@ pub async fn record(
         changes.push(change);
     }
     let written = messages::write(table, tenant, &changes, None).await?;
+    if !refused.is_empty() {
+        // Other runs decided before: they look again.
+        consents::note_change(table, tenant).await?;
+    }
+    for entry in refused {
+        tell_of_wish(cx, tenant, &entry.number, &entry.wish, now).await;
+    }
     for ((change, written), taken) in changes.into_iter().zip(written).zip(taken) {
         let message = change.into_message();
         match (written, taken) {
