@@ -6,24 +6,15 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::listing;
+use super::listing::{self, Span};
 use super::problem::{Problem, Refusals};
 use crate::context::Context;
 use crate::usecases::count_engagement::{Engagement, count_engagement};
-
-/// From when to when; without `from` the last 7 days.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Span {
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-}
 
 /// How recipients took part.
 #[derive(Debug, Serialize, ToSchema)]
@@ -46,9 +37,7 @@ pub struct EngagementView {
     opt_ins: u32,
 }
 
-const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
-
-/// Answers to reminders, texts and opt-outs in a span of at most 31 days.
+/// Answers to reminders, texts and opt-outs in a span of at most 31 days: the last 7, if nothing is said.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/analytics/engagement", operation_id = "get_engagement", tag = "analytics",
     params(("tenant" = String, Path), Span), responses((status = 200, description = "As asked", body = EngagementView), Refusals)
@@ -62,9 +51,7 @@ pub async fn engagement(
     let Query(span) = span.map_err(listing::bad_query)?;
     let to = span.to.unwrap_or(now);
     let from = span.from.unwrap_or(to.saturating_sub(SignedDuration::from_hours(24 * 7)).unwrap_or(Timestamp::MIN));
-    if to < from || to.duration_since(from) > LONGEST_SPAN {
-        return Err(Problem::invalid("from and to must be at most 31 days apart, in this order"));
-    }
+    listing::bounded(from, to)?;
     let Engagement { sent, asked, confirmed, another_time, received, opt_outs, opt_ins } =
         count_engagement(&cx, &caller.tenant, from, to).await?;
     let answered = confirmed + another_time;

@@ -4,7 +4,7 @@ use axum::extract::Query;
 use axum::extract::rejection::QueryRejection;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -18,6 +18,27 @@ pub struct Listing {
     #[param(maximum = 200, minimum = 1)]
     pub limit: Option<u32>,
     pub cursor: Option<String>,
+}
+
+/// From when to when.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Span {
+    pub from: Option<Timestamp>,
+    pub to: Option<Timestamp>,
+}
+
+/// The longest span of one listing.
+const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
+
+/// # Errors
+/// 422, for a span that is too long or runs backwards.
+pub fn bounded(from: Timestamp, to: Timestamp) -> Result<(), Problem> {
+    if to < from || to.duration_since(from) > LONGEST_SPAN {
+        return Err(Problem::field("to", "invalid", "from and to must be at most 31 days apart, in this order"));
+    }
+    Ok(())
 }
 
 /// What a listing asks for.

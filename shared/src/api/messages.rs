@@ -192,9 +192,6 @@ pub struct StepView {
     detail: Option<String>,
 }
 
-/// The longest span of one listing.
-const LONGEST_SPAN: SignedDuration = SignedDuration::from_hours(24 * 31);
-
 /// What was sent, what waits, and why what was not: by the instant each was due, the earliest first, 50 a page.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/messages", operation_id = "list_messages", tag = "messages",
@@ -228,9 +225,7 @@ pub async fn calls(
 async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
     let from = filter.from.unwrap_or(now - SignedDuration::from_hours(24));
     let to = filter.to.unwrap_or(now + SignedDuration::from_hours(48));
-    if to < from || to.duration_since(from) > LONGEST_SPAN {
-        return Err(Problem::invalid("from and to must be at most 31 days apart, in this order"));
-    }
+    listing::bounded(from, to)?;
     let limit = listing::limit(filter.limit)?;
     let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {

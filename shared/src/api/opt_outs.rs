@@ -9,11 +9,11 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::access::Caller;
 use super::arrival::Arrival;
-use super::listing::{self, Listing};
+use super::listing::{self, Listing, Span};
 use super::problem::{Problem, Refusals};
 use super::request::{IdempotencyKey, Input};
 use super::spreadsheet;
@@ -132,15 +132,6 @@ pub struct OptOuts {
     next_cursor: Option<String>,
 }
 
-/// From when to when; everything when absent.
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct Span {
-    from: Option<Timestamp>,
-    to: Option<Timestamp>,
-}
-
 const BLOCKED_AT_TWILIO: &str = "Twilio blocks this number too, until its owner texts START to yours";
 
 /// The numbers that have opted out, the latest first.
@@ -223,7 +214,7 @@ pub async fn opt_in(
     enter(&cx, caller, asked.number, asked.contact_id, entered, now).await
 }
 
-/// The history of all consent as CSV: who said what, when, how, and where that is written (S3-55).
+/// The history of all consent, or of a span, as CSV: who said what, when, how, and where that is written (S3-55).
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/opt-outs/export", operation_id = "export_consent", tag = "opt-outs",
     params(("tenant" = String, Path), Span),

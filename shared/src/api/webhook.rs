@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, FromRequestParts, Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
@@ -25,8 +25,8 @@ use crate::usecases::record_call::{Ringing, record_call, record_keypress};
 use crate::usecases::record_inbound::{Text, inbound_id, record_inbound};
 use crate::usecases::record_status::record_status;
 
-/// A request that Twilio signed for this tenant's account.
-struct Signed {
+/// A request that Twilio signed for this tenant's account. Nothing else gets this far.
+pub struct Signed {
     tenant: TenantId,
     form: Form,
     /// The message of ours that its URL names.
@@ -34,30 +34,14 @@ struct Signed {
 }
 
 /// `POST /twilio/{tenant}/status?message={id}`.
-pub async fn status(
-    State(cx): State<Arc<Context>>,
-    Arrival(now): Arrival,
-    Path(tenant): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, Problem> {
-    let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+pub async fn status(State(cx): State<Arc<Context>>, Arrival(now): Arrival, signed: Signed) -> Result<StatusCode, Problem> {
     let message = signed.message.clone().map(|id| (id, Whose::Ours));
     reported(&cx, &signed, message, Of::Message, now).await
 }
 
 /// `POST /twilio/{tenant}/voice/status?message={id}`: how far a call got; one that came in has no id of ours
 /// in its URL, and is known by its SID.
-pub async fn voice_status(
-    State(cx): State<Arc<Context>>,
-    Arrival(now): Arrival,
-    Path(tenant): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<StatusCode, Problem> {
-    let signed = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
+pub async fn voice_status(State(cx): State<Arc<Context>>, Arrival(now): Arrival, signed: Signed) -> Result<StatusCode, Problem> {
     let by_sid = || Some((inbound_id(&signed.tenant, signed.form.get("CallSid")?), Whose::Theirs));
     let message = signed.message.clone().map(|id| (id, Whose::Ours)).or_else(by_sid);
     reported(&cx, &signed, message, Of::Call, now).await
@@ -86,12 +70,8 @@ async fn reported(
 pub async fn inbound(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
-    Path(tenant): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    Signed { tenant, form, .. }: Signed,
 ) -> Result<Response, Problem> {
-    let Signed { tenant, form, .. } = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
     let Some(text) = text(&form) else {
         tracing::warn!(%tenant, "a text without SID or sender was ignored");
         return Ok(xml(twiml::nothing()));
@@ -107,12 +87,8 @@ pub async fn inbound(
 pub async fn voice(
     State(cx): State<Arc<Context>>,
     Arrival(now): Arrival,
-    Path(tenant): Path<String>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
+    Signed { tenant, form, .. }: Signed,
 ) -> Result<Response, Problem> {
-    let Signed { tenant, form, .. } = signed(&cx, &tenant, &uri, &headers, &body, now).await?;
     let settings = cx.settings(&tenant, now).await?;
     let voice = Voice { name: settings.greeting.voice.as_deref(), language: settings.greeting.language.as_deref() };
     let spoken = settings.greeting.spoken(&settings.name);
@@ -189,6 +165,8 @@ fn ringing(form: &Form) -> Option<Ringing> {
     })
 }
 
+/// Twilio's requests have some kilobytes.
+const LARGEST: usize = 1024 * 1024;
 /// Twilio sends ten at most.
 const MOST_MEDIA: usize = 10;
 const LONGEST_ADDRESS: usize = 256;
@@ -214,6 +192,22 @@ fn kept(form: &Form, is_read: impl Fn(&str) -> bool) -> Vec<(String, String)> {
     fits.cloned().collect()
 }
 
+impl FromRequest<Arc<Context>> for Signed {
+    type Rejection = Problem;
+
+    async fn from_request(request: axum::extract::Request, cx: &Arc<Context>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let Ok(Arrival(now)) = Arrival::from_request_parts(&mut parts, cx).await;
+        let tenant = Path::<String>::from_request_parts(&mut parts, cx).await.map_err(|_| refused())?.0;
+        let body = axum::body::to_bytes(body, LARGEST).await.map_err(|_| Problem::too_large("more than Twilio ever sends"))?;
+        signed(cx, &tenant, &parts.uri, &parts.headers, &body, now).await
+    }
+}
+
+fn refused() -> Problem {
+    Problem::forbidden("the request is not signed by this tenant's Twilio account")
+}
+
 /// The request, if Twilio signed it for this tenant's account: with the current token, the previous one, or
 /// one that was stored a moment ago.
 async fn signed(
@@ -224,7 +218,6 @@ async fn signed(
     body: &Bytes,
     now: Timestamp,
 ) -> Result<Signed, Problem> {
-    let refused = || Problem::forbidden("the request is not signed by this tenant's Twilio account");
     let tenant = TenantId::parse(tenant).map_err(|_| refused())?;
     let request = Request::read(cx, uri, headers, body).ok_or_else(refused)?;
     for _ in 0..2 {
