@@ -7,7 +7,7 @@ Starts BINARY with its state in a temporary folder, takes the sample's account f
 webhook what Twilio posts: texts, status callbacks and calls, given ones and random ones. The Python SDK
 (installed below TARGET, cargo's target directory) signs them. Fails if one is not accepted, if one that was
 forged in any of a few ways is not refused, if the SDK itself judges otherwise, and on any error in the
-server's log. Takes twenty seconds; the seed is fixed.
+server's log. Takes ten seconds or so; the seed is fixed.
 """
 
 import datetime as dt

@@ -159,7 +159,8 @@ impl Arrived<'_> {
 
         let mut writes = Vec::new();
         if let (Some((wish, manner)), Some(number)) = (&reading.wish, self.peer.number())
-            && known.consent.standing.after(wish) != known.consent.standing
+            && *wish != Wish::Help
+            && (known.consent.standing.after(wish) != known.consent.standing || matches!(wish, Wish::Start(_)))
         {
             let method = if *manner == Manner::Phrase { Method::Phrase } else { Method::Keyword };
             let (source, wish) = (text.sid.clone(), wish.clone());
@@ -239,9 +240,11 @@ impl Arrived<'_> {
         let read = |said: &&str| {
             let opt_out_type = self.text.opt_out_type.as_deref();
             let reading = consent::read(said, &self.settings.consent, opt_out_type, to_toll_free);
-            let Some((wish @ Wish::Start(scope), _)) = &reading.wish else { return (reading, false) };
+            let Some((wish @ Wish::Start(scope), manner)) = &reading.wish else { return (reading, false) };
             let is_yes = consent::is_only_yes(said);
-            let is_idle = if is_yes { !standing.stopped } else { standing.after(wish) == *standing };
+            // Twilio's own START lifts Twilio's block, whatever we know of that.
+            let says_nothing_new = *manner != Manner::TwilioKeyword && standing.after(wish) == *standing;
+            let is_idle = if is_yes { !standing.stopped } else { says_nothing_new };
             let is_forbidden = !is_yes && known.contacts.values().any(|wishes| forbids(wishes, scope));
             let wish = reading.wish.clone().filter(|_| !is_idle);
             (Reading { wish, review: reading.review || is_forbidden }, is_forbidden)

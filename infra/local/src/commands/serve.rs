@@ -253,7 +253,8 @@ fn introduce(host: &Host, api_url: &str, tenant: &TenantId, state: Option<&Path>
          curl -s -H \"Authorization: Bearer $TOKEN\" '{api_url}/v1/tenants/{tenant}/messages?limit=5'\n\
          curl -s -H \"Authorization: Bearer $TOKEN\" {api_url}/v1/tenants/{tenant}/settings\n\
          curl -s -H \"Authorization: Bearer $TOKEN\" {api_url}/v1/tenants/{tenant}/messages/test -d '{{\"to\": \"+15550100299\"}}'\n\
-         curl -s {}/_local/inbound -H 'content-type: application/json' -d '{{\"from\": \"+15550100299\", \"body\": \"STOP\"}}'\n",
+         curl -s {}/_local/inbound -H 'content-type: application/json' -d '{{\"from\": \"+15550100299\", \"body\": \"Do you teach the oboe?\"}}'\n\
+         curl -s -H \"Authorization: Bearer $TOKEN\" {api_url}/v1/tenants/{tenant}/conversations\n",
         host.webhook_url,
         host.twilio_url,
         state.map_or("in memory, gone at the end".to_string(), |state| state.display().to_string()),
