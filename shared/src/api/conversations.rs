@@ -148,7 +148,7 @@ pub async fn get(
     Ok(Json(Talk { conversation, items, next_cursor: next.map(listing::cursor), whatsapp_until }))
 }
 
-/// Somebody has read it.
+/// Somebody has read it. Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/conversations/{id}/read", operation_id = "read_conversation", tag = "conversations",
     params(("tenant" = String, Path), ("id" = String, Path)),
@@ -162,7 +162,7 @@ pub async fn read(
     change(&cx, caller, &id, |conversation| Conversation { unread: 0, ..conversation }).await
 }
 
-/// Somebody has seen to it. It is open again once they write.
+/// Somebody has seen to it. It is open again once they write. Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/conversations/{id}/handled", operation_id = "handle_conversation", tag = "conversations",
     params(("tenant" = String, Path), ("id" = String, Path)),
@@ -177,7 +177,7 @@ pub async fn handled(
     change(&cx, caller, &id, handled).await
 }
 
-/// Somebody has to see to it after all.
+/// Somebody has to see to it after all. Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/conversations/{id}/reopen", operation_id = "reopen_conversation", tag = "conversations",
     params(("tenant" = String, Path), ("id" = String, Path)),
@@ -192,6 +192,7 @@ pub async fn reopen(
 }
 
 /// Answer. By the same rules as any message: opt-outs, quiet hours, WhatsApp's window, the budget.
+/// Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/conversations/{id}/reply", operation_id = "reply", tag = "conversations",
     params(("tenant" = String, Path), ("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key sends once")),

@@ -176,7 +176,7 @@ pub async fn check(
     standing(&cx, &caller.tenant, number).await.map(Json)
 }
 
-/// Opt a number or a contact out.
+/// Opt a number or a contact out. Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/opt-outs", operation_id = "opt_out", tag = "opt-outs",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key records once")),
@@ -195,7 +195,7 @@ pub async fn opt_out(
     enter(&cx, caller, asked.number, asked.contact_id, entered, now).await
 }
 
-/// Opt a number or a contact in again.
+/// Opt a number or a contact in again. Takes the role `staff` or `admin`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/opt-outs/opt-in", operation_id = "opt_in", tag = "opt-outs",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key records once")),
@@ -214,7 +214,8 @@ pub async fn opt_in(
     enter(&cx, caller, asked.number, asked.contact_id, entered, now).await
 }
 
-/// The history of all consent, or of a span, as CSV: who said what, when, how, and where that is written (S3-55).
+/// The history of all consent, or of a span, as CSV: who said what, when, how, and where that is written.
+/// Takes the role `admin`.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/opt-outs/export", operation_id = "export_consent", tag = "opt-outs",
     params(("tenant" = String, Path), Span),

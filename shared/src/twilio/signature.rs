@@ -21,13 +21,15 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    /// From the header `X-Twilio-Webhooks-Signature-Settings`, if it came; `None` for one that we do not know.
+    /// From the header `X-Twilio-Webhooks-Signature-Settings`, if it came and names one; `None` for one that we do
+    /// not know. As Twilio's SDK reads it: in any case, with spaces.
     pub fn from_settings(header: Option<&str>) -> Option<Self> {
-        let Some(header) = header else { return Some(Self::Sha1) };
-        match header.split(',').find_map(|setting| setting.trim().strip_prefix("algorithm=")) {
+        let settings = header.unwrap_or_default().split(',').filter_map(|setting| setting.split_once('='));
+        let mut named = settings.filter(|(name, _)| name.trim().eq_ignore_ascii_case("algorithm"));
+        match named.next().map(|(_, value)| value.trim().to_ascii_uppercase()).as_deref() {
             Some("HMAC_SHA256") => Some(Self::Sha256),
-            Some("HMAC_SHA1") => Some(Self::Sha1),
-            _ => None,
+            Some("HMAC_SHA1" | "") | None => Some(Self::Sha1),
+            Some(_) => None,
         }
     }
 
@@ -107,4 +109,18 @@ fn spellings(url: &str) -> Vec<String> {
         None => (host, format!("{host}:{default_port}")),
     };
     vec![format!("{scheme}://{bare}{path}"), format!("{scheme}://{with_port}{path}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_algorithm_is_read_as_twilios_sdk_reads_it_and_another_is_refused() {
+        for header in [None, Some(""), Some("key=k1"), Some("key=k1,algorithm="), Some("Algorithm = hmac_sha1")] {
+            assert_eq!(Algorithm::from_settings(header), Some(Algorithm::Sha1), "{header:?}");
+        }
+        assert_eq!(Algorithm::from_settings(Some("key=k1, algorithm=HMAC_SHA256")), Some(Algorithm::Sha256));
+        assert_eq!(Algorithm::from_settings(Some("algorithm=HMAC_MD5")), None);
+    }
 }

@@ -45,8 +45,10 @@ async fn stand_in(now: Timestamp, tenant: &TenantId) {
             if line.unwrap() == "accepted" {
                 println!("{}", host.twilio.ledger().len());
             } else {
-                println!("{}", serde_json::to_string(&host.aws.requests()).unwrap());
+                let requests = serde_json::to_string(&host.aws.requests()).unwrap();
+                // Before the answer, which the next requests follow at once.
                 host.aws.reset_requests();
+                println!("{requests}");
             }
         }
     });
