@@ -101,12 +101,12 @@ def install(target):
 
 
 def address(server, log):
-    """Waits until the server says where it is; answers the API's address and a token."""
+    """Waits until the server says where it is; answers the API's address, the local Twilio's and a token."""
     until = time.monotonic() + START_SECS
     while time.monotonic() < until and server.poll() is None:
-        said = dict(re.findall(r"^(API|token) +(\S+)$", read(log), re.MULTILINE))
-        if len(said) == 2:
-            return said["API"], said["token"]
+        said = dict(re.findall(r"^(API|Twilio|token) +(\S+)(?: \(local\))?$", read(log), re.MULTILINE))
+        if len(said) == 3:
+            return said["API"], said["Twilio"], said["token"]
         time.sleep(0.1)
     sys.exit(f"the server did not start:\n{read(log)[-2000:]}")
 
@@ -132,13 +132,20 @@ def read(path):
 
 
 class Api:
-    def __init__(self, url, token):
+    def __init__(self, url, twilio, token):
         self.url = url
+        self.twilio = twilio
         self.authorization = f"Bearer {token}"
 
     def document(self):
         with urllib.request.urlopen(f"{self.url}/v1/openapi.json") as answer:
             return json.load(answer)
+
+    def text(self, number, body):
+        """Texts the tenant from a number."""
+        data = json.dumps({"from": number, "body": body}).encode()
+        request = urllib.request.Request(f"{self.twilio}/_local/inbound", data, {"Content-Type": "application/json"})
+        urllib.request.urlopen(request).close()
 
     def ask(self, path, body=None):
         """Gets, or posts if there is a body."""
@@ -194,9 +201,11 @@ def with_likely_values(document, api):
         given = [parameter for parameter in operation.get("parameters", []) if parameter["name"] != "Idempotency-Key"]
         operation["parameters"] = given
         for parameter in given:
-            known = "call" if parameter["name"] == "id" and "/calls/" in name else parameter["name"]
+            is_id = parameter["name"] == "id"
+            kinds = [kind for kind in ("call", "conversation") if is_id and f"/{kind}s/" in name]
+            known = kinds[0] if kinds else parameter["name"]
             parameter["schema"] = parameters.get(known, parameter["schema"])
-            if parameter["name"] == "id":
+            if is_id and known != "conversation":
                 method, path = name.split(" ")
                 reference = f"#/paths/{path.replace('/', '~1')}/{method.lower()}"
                 values = {"tenant": TENANT, "id": "$response.body#/id"}
@@ -231,8 +240,12 @@ def likely_parameters(times, api):
     ]
     page = api.ask("/messages?limit=1")
     call = api.ask("/calls", {"contactId": "S01", "say": "Next month.", "sendAt": times[2]})["id"]
+    api.text("+15550100201", "Which room is it?")
+    api.text("whatsapp:+15550100204", "Thank you")
+    conversations = [conversation["id"] for conversation in api.ask("/conversations")["items"]]
     return {
         "call": one_of(call),
+        "conversation": one_of(*conversations),
         "id": one_of(page["items"][0]["id"], *ids, *(prefix + "0" * 3000 for prefix in ("msg_", "rec_", "batch_"))),
         "cursor": one_of(page["nextCursor"]),
         "from": one_of(times[0]),
@@ -273,6 +286,8 @@ def likely_bodies(times):
     type_values = {"type": TYPE, "variables": values(*lesson, "amount", "course")}
     links = ["reference", "customerId", "orderId", "reservationId"]
     labels = [*links, "category"]
+    categories = {"type": "array", "items": one_of("lessons", "marketing"), "minItems": 1, "maxItems": 2}
+    method = one_of("web_form", "verbal", "in_person")
     return {
         "MessageRequest": [
             ({"to": NUMBER, "body": TEXT, "channel": CHANNEL}, labels),
@@ -310,6 +325,15 @@ def likely_bodies(times):
         "BulkCallRequest": [
             ({"groups": GROUPS, "say": TEXT, "confirmCost": one_of(True)}, ["name", "detectMachine", "sendImmediately"]),
             ({"recipients": ROWS, "say": TEXT, "confirmCost": one_of(True), **later}, ["name", "category"]),
+        ],
+        "ReplyRequest": [({"body": TEXT}, []), ({"body": TEXT, "channel": one_of("sms", "whatsapp")}, [])],
+        "OptOutRequest": [
+            ({"number": NUMBER}, ["method", "reason"]),
+            ({"contactId": CONTACT, "categories": categories}, ["reason"]),
+        ],
+        "OptInRequest": [
+            ({"number": NUMBER, "method": method}, ["reason"]),
+            ({"contactId": CONTACT, "method": method, "categories": categories}, []),
         ],
     }
 
