@@ -22,8 +22,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
+
+from running import logged_errors, read, running
 
 SCHEMATHESIS = "4.32.5"
 # Chooses the values: another version, other values.
@@ -39,7 +40,6 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-START_SECS = 60
 RUN_SECS = 400
 # Of a hundred likely requests to an operation, so many must be accepted.
 LEAST_ACCEPTED = 40
@@ -56,18 +56,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     program = install(target)
     with tempfile.TemporaryDirectory(prefix="carillon-fuzz-") as folder:
-        log = os.path.join(folder, "server.log")
-        with open(log, "wb") as file:
-            server = subprocess.Popen(
-                [binary, "--memory"],
-                cwd=folder,
-                env={**os.environ, "TMPDIR": folder},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            api = Api(*address(server, log))
+        with running(binary, ["--memory"], folder) as (server, said):
+            api = Api(said["API"], said["Twilio"], said["token"])
             wrong = dangling(api.document())
             wrong += fuzz(program, folder, api, prepared(api.document()))[0]
             likely = with_likely_values(prepared(api.document()), api)
@@ -75,9 +65,7 @@ def main():
             wrong += found + unreached(likely, report)
             if server.poll() is not None:
                 wrong.append(f"the server ended with {server.returncode}")
-        finally:
-            stop(server)
-        wrong += logged_errors(log)
+        wrong += logged_errors(folder)
     for line in wrong:
         print(f"WRONG: {line}")
     if wrong:
@@ -97,38 +85,7 @@ def install(target):
     return program
 
 
-# The server
-
-
-def address(server, log):
-    """Waits until the server says where it is; answers the API's address, the local Twilio's and a token."""
-    until = time.monotonic() + START_SECS
-    while time.monotonic() < until and server.poll() is None:
-        said = dict(re.findall(r"^(API|Twilio|token) +(\S+)(?: \(local\))?$", read(log), re.MULTILINE))
-        if len(said) == 3:
-            return said["API"], said["Twilio"], said["token"]
-        time.sleep(0.1)
-    sys.exit(f"the server did not start:\n{read(log)[-2000:]}")
-
-
-def stop(server):
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-
-
-def logged_errors(log):
-    """Each once, without its time."""
-    lines = re.findall(r"^\d\d:\d\d:\d\d UTC  (error .*)$|^(.*panicked at .*)$", read(log), re.MULTILINE)
-    return [f"in the server's log: {line}" for line in dict.fromkeys(error or panic for error, panic in lines)]
-
-
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
+# The API
 
 
 class Api:

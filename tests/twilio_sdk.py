@@ -16,21 +16,20 @@ import http.client
 import json
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.parse
 import xml.etree.ElementTree as xml
 from typing import NamedTuple
+
+from running import logged_errors, read, running
 
 TWILIO = "9.13.0"
 
 SEED = 7
 RANDOM_FORMS = 200
-START_SECS = 60
 ANSWER_SECS = 30
 
 TENANT = "sample"
@@ -50,28 +49,15 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
     sys.path.insert(0, install(target))
     with tempfile.TemporaryDirectory(prefix="carillon-sdk-") as folder:
-        log = os.path.join(folder, "server.log")
         state = os.path.join(folder, "state")
-        with open(log, "wb") as file:
-            server = subprocess.Popen(
-                [binary, "--state", state],
-                cwd=folder,
-                env={**os.environ, "TMPDIR": folder},
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            said = introduction(server, log)
+        with running(binary, ["--state", state], folder) as (server, said):
             account, token = credentials(state)
             twilio = Twilio(account, random.Random(SEED))
             cases = given(twilio, scheduled_message(said)) + [random_form(twilio) for _ in range(RANDOM_FORMS)]
             wrong, forgeries = check(cases, said["webhook"], token, twilio.rng)
             if server.poll() is not None:
                 wrong.append(f"the server ended with {server.returncode}")
-        finally:
-            stop(server)
-        wrong += logged_errors(log)
+        wrong += logged_errors(folder)
     for line in wrong:
         print(f"WRONG: {line}")
     print(f"twilio {TWILIO}: {len(cases)} genuine requests, {forgeries} forged ones, {len(wrong)} wrong.")
@@ -93,17 +79,6 @@ def install(target):
 
 
 # The server
-
-
-def introduction(server, log):
-    """Waits until the server says where it is; answers what it says by name."""
-    until = time.monotonic() + START_SECS
-    while time.monotonic() < until and server.poll() is None:
-        said = dict(re.findall(r"^(API|webhook|token) +(\S+)$", read(log), re.MULTILINE))
-        if len(said) == 3:
-            return said
-        time.sleep(0.1)
-    sys.exit(f"the server did not start:\n{read(log)[-2000:]}")
 
 
 def credentials(state):
@@ -138,26 +113,6 @@ def post(url, body, headers):
         sys.exit(f"no answer from {url} to {body}: {error!r}")
     finally:
         connection.close()
-
-
-def stop(server):
-    server.terminate()
-    try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-
-
-def logged_errors(log):
-    """Each once, without its time."""
-    lines = re.findall(r"^\d\d:\d\d:\d\d UTC  (error .*)$|^(.*panicked at .*)$", read(log), re.MULTILINE)
-    return [f"in the server's log: {line}" for line in dict.fromkeys(error or panic for error, panic in lines)]
-
-
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
 
 
 # What Twilio posts

@@ -21,9 +21,10 @@ use crate::context::Context;
 use crate::domain::channel::Channel;
 use crate::domain::consent::{Scope, Wish};
 use crate::domain::contact::Category;
+use crate::domain::evidence::{Entry, Method};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
-use crate::store::consents::{self, Entry, Method};
+use crate::store::consents;
 use crate::store::contacts;
 use crate::usecases::record_wish::{Entered, record_wish};
 

@@ -9,6 +9,7 @@ pub mod contact;
 pub mod conversation;
 pub mod direct;
 pub mod encoded_body;
+pub mod evidence;
 pub mod inbound;
 pub mod lesson;
 pub mod lint;

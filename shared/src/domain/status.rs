@@ -83,11 +83,6 @@ impl Status {
         }
     }
 
-    /// Place in the life-cycle, for the table's conditions.
-    pub fn rank(self) -> u32 {
-        self as u32
-    }
-
     pub fn word(self) -> &'static str {
         match self {
             Self::Scheduled => "scheduled",
@@ -233,7 +228,7 @@ mod tests {
     fn statuses_are_listed_in_life_cycle_order() {
         assert!(Status::ALL.is_sorted());
         for status in Status::ALL {
-            assert_eq!(Status::ALL[status.rank() as usize], status);
+            assert_eq!(Status::ALL[status as usize], status);
             assert_eq!(serde_json::to_value(status).unwrap(), status.word());
         }
     }

@@ -14,64 +14,10 @@ use super::transaction::{Write, write_all_if, write_if};
 use super::{numbers, page};
 use crate::domain::consent::{Scope, Wish};
 use crate::domain::contact::Category;
+use crate::domain::evidence::Entry;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::standing::Standing;
 use crate::domain::tenant::TenantId;
-
-/// How a wish reached us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// A text that is a keyword and nothing else.
-    Keyword,
-    /// A sentence in a text, read as an opt-out. Somebody should look at it.
-    Phrase,
-    /// A key pressed in a call.
-    Keypress,
-    /// Twilio refused with 21610: the number had opted out there.
-    Refusal,
-    WebForm,
-    Written,
-    Verbal,
-    InPerson,
-    /// Brought along from another system.
-    Import,
-    Other,
-}
-
-impl Method {
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Keyword => "keyword",
-            Self::Phrase => "phrase",
-            Self::Keypress => "keypress",
-            Self::Refusal => "refusal",
-            Self::WebForm => "web_form",
-            Self::Written => "written",
-            Self::Verbal => "verbal",
-            Self::InPerson => "in_person",
-            Self::Import => "import",
-            Self::Other => "other",
-        }
-    }
-}
-
-/// One wish of a number's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    pub number: PhoneNumber,
-    pub at: Timestamp,
-    pub wish: Wish,
-    pub method: Method,
-    /// The inbound text or call, the refused message, or the request: its id. With the instant it tells one
-    /// entry from another.
-    pub source: String,
-    /// Who entered it, if it was not the number's owner.
-    #[serde(default)]
-    pub by: Option<String>,
-    #[serde(default)]
-    pub reason: Option<String>,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Consent {
@@ -232,6 +178,11 @@ pub async fn history(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> 
     let pk = keys::phone(tenant, &table.keyring().number_hash(number));
     let items = table.query_all(&pk, None, Some(keys::wishes())).await?;
     items.into_iter().map(|item| table.value(item, SEALED_WISH)).collect()
+}
+
+/// Whether a wish of `number` that came by `source` is written down already.
+pub async fn is_recorded(table: &Table, tenant: &TenantId, number: &PhoneNumber, source: &str) -> Result<bool, StoreError> {
+    Ok(history(table, tenant, number).await?.iter().any(|entry| entry.source == source))
 }
 
 /// A number that is stopped, wholly or for some categories.

@@ -8,13 +8,14 @@ use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::consent::{Manner, Scope, Wish};
 use crate::domain::conversation::Conversation;
+use crate::domain::evidence::{Entry, Method};
 use crate::domain::inbound::{Inbound, Peer};
 use crate::domain::message::{Facts, Message, Status, Step};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
 use crate::store::beside;
-use crate::store::consents::{self, Entry, Method};
+use crate::store::consents;
 use crate::store::messages::{self, Change, Written};
 use crate::store::{StoreError, conversations, write_all_if};
 use crate::telemetry;
@@ -90,8 +91,7 @@ pub async fn record_keypress(
     now: Timestamp,
 ) -> Result<(), ContextError> {
     let table = cx.table().await?;
-    let history = consents::history(table, tenant, number).await?;
-    if history.iter().any(|entry| entry.source == sid) {
+    if consents::is_recorded(table, tenant, number, sid).await? {
         return Ok(());
     }
     let entry = Entry {

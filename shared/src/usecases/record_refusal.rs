@@ -5,10 +5,11 @@ use jiff::Timestamp;
 use super::tell_of_inbound::tell_of_wish;
 use crate::context::{Context, ContextError};
 use crate::domain::consent::{Scope, Wish};
+use crate::domain::evidence::{Entry, Method};
 use crate::domain::message::{Message, MessageId};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
-use crate::store::consents::{self, Entry, Method};
+use crate::store::consents;
 
 /// The recipient has unsubscribed at Twilio (D3).
 pub const UNSUBSCRIBED: u32 = 21610;

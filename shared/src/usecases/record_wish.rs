@@ -7,10 +7,11 @@ use super::send_message::{SendError, asked_id, fingerprint, fingerprint_of};
 use super::tell_of_inbound::tell_of_wish;
 use crate::context::Context;
 use crate::domain::consent::{Scope, Wish};
+use crate::domain::evidence::{Entry, Method};
 use crate::domain::message::derived;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::TenantId;
-use crate::store::consents::{self, Entry, Method};
+use crate::store::consents;
 use crate::store::{StoreError, Table, contacts, messages, write_all_if};
 
 /// A wish that did not come from the number itself.
@@ -53,14 +54,13 @@ pub async fn record_wish(
     // same request come again would undo what was recorded since.
     let mut is_new = false;
     for number in numbers {
-        is_new |= !consents::history(table, tenant, number).await?.iter().any(|entry| entry.source == source);
+        is_new |= !consents::is_recorded(table, tenant, number, &source).await?;
     }
     if let (true, Some(contact), Wish::Start(scope)) = (is_new, contact, &entered.wish) {
         lift(table, tenant, contact, scope).await?;
     }
     for number in numbers {
-        let history = consents::history(table, tenant, number).await?;
-        if history.iter().any(|entry| entry.source == source) {
+        if consents::is_recorded(table, tenant, number, &source).await? {
             continue;
         }
         let Entered { wish, method, reason, by, .. } = entered.clone();
