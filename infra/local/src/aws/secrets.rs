@@ -53,6 +53,12 @@ struct PutSecretValue {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct DeleteSecret {
+    secret_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct GetSecretValue {
     secret_id: String,
     version_id: Option<String>,
@@ -77,6 +83,7 @@ impl Secrets {
             "CreateSecret" => self.create(read(body)?, now),
             "PutSecretValue" => self.put(read(body)?, now),
             "GetSecretValue" => self.get(&read(body)?),
+            "DeleteSecret" => self.delete(&read(body)?),
             _ => Err(Failure::unknown_operation()),
         }
     }
@@ -124,6 +131,14 @@ impl Secrets {
         versions.retain(|version| !version.stages.is_empty());
         self.save()?;
         Ok(answer)
+    }
+
+    /// At once, as `ForceDeleteWithoutRecovery` has it: nobody here waits for the days of grace.
+    fn delete(&mut self, request: &DeleteSecret) -> Result<Value, Failure> {
+        let name = self.name(&request.secret_id)?;
+        self.by_name.remove(&name);
+        self.save()?;
+        Ok(json!({ "ARN": arn(&name), "Name": name }))
     }
 
     fn get(&self, request: &GetSecretValue) -> Result<Value, Failure> {

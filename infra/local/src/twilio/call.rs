@@ -32,7 +32,7 @@ pub enum CallEvent {
     Completed,
 }
 
-/// One accepted call.
+/// One call that was accepted or, if it is `inbound`, came in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallEntry {
     pub sid: String,
@@ -52,6 +52,12 @@ pub struct CallEntry {
     /// When it was answered, or ended without.
     pub start_time: Option<Timestamp>,
     pub date_updated: Timestamp,
+    #[serde(default)]
+    pub inbound: bool,
+    /// Whether the account has deleted it: the API no longer knows it, but accepted it was. Whom it was to
+    /// or from, and what was said, is forgotten then.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 /// The seconds of a call whose text lies behind a URL.
@@ -165,6 +171,20 @@ impl CallEntry {
         }
     }
 
+    /// Whether the API knows the call when this account asks.
+    pub(super) fn is_known_to(&self, account_sid: &str) -> bool {
+        self.account_sid == account_sid && !self.deleted
+    }
+
+    /// Forgets the person and what was said.
+    pub(super) fn erase(&mut self) {
+        self.deleted = true;
+        let person = if self.inbound { &mut self.from } else { &mut self.to };
+        person.clear();
+        self.twiml = None;
+        self.url = None;
+    }
+
     pub(super) fn end_time(&self) -> Option<Timestamp> {
         self.status.is_final().then_some(self.date_updated)
     }
@@ -223,6 +243,8 @@ mod tests {
             created,
             start_time: None,
             date_updated: created,
+            inbound: false,
+            deleted: false,
         }
     }
 

@@ -1,7 +1,9 @@
 //! The control routes under `/_local`: not Twilio's, but for tests and newcomers.
 //!
-//! `inbound` and `call` let somebody text or call an account by HTTP; the others show and script what
-//! happens.
+//! `POST inbound` and `POST call` let somebody text or call an account by HTTP: the text or the call goes where
+//! the number is wired to, and what is no number where the account is set up to. `PUT account` changes what
+//! the API says of an account. `GET ledger`, `GET calls` and `GET callbacks` show what was accepted and what
+//! was brought, `GET` and `PUT faults` show and script what goes wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +19,14 @@ use super::address::{number, on_channel_of};
 use super::call::{CallEntry, text_secs};
 use super::fault::{ArmedRule, Rule};
 use super::ledger::Entry;
-use super::{Account, Attempt, InboundMedia, InboundText, LocalTwilio, WebhookAnswer};
+use super::phone_number::Webhooks;
+use super::{Account, AccountKind, AccountStatus, Attempt, InboundMedia, InboundText, LocalTwilio, WebhookAnswer};
 
 /// A text to bring to an account.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Inbound {
-    /// By default the first account that takes texts.
+    /// By default the one that has the number `to`, or else the first that takes texts.
     account: Option<String>,
     from: String,
     /// By default the account's first sender, on the channel of `from`.
@@ -40,7 +43,7 @@ pub(super) struct Inbound {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Call {
-    /// By default the first account that takes calls.
+    /// By default the one that has the number `to`, or else the first that takes calls.
     account: Option<String>,
     from: String,
     /// By default the account's first sender.
@@ -49,18 +52,31 @@ pub(super) struct Call {
     digits: Option<String>,
 }
 
+/// What the API is to say of an account from now on. What is not given stays.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AccountChange {
+    /// By default the first account.
+    account: Option<String>,
+    status: Option<AccountStatus>,
+    kind: Option<AccountKind>,
+    balance: Option<String>,
+}
+
 /// Where a text or a call goes.
 struct Route {
     account: Arc<Account>,
     url: String,
+    /// Where it is told that a call has ended.
+    status_url: Option<String>,
     to: String,
 }
 
 /// `POST /_local/inbound`: answers with what the webhook answered.
 pub(super) async fn inbound(State(twilio): State<LocalTwilio>, Json(text): Json<Inbound>) -> Response {
-    let found = route(&twilio, text.account.as_deref(), &text.from, text.to, |account| account.inbound_url.as_deref());
-    let Some(Route { account, url, to }) = found else {
-        return not_found("no such account takes texts: it needs an inbound URL, and a sender unless 'to' is given");
+    let found = route(&twilio, text.account.as_deref(), &text.from, text.to, |webhooks| webhooks.sms_url.as_deref());
+    let Some(Route { account, url, to, .. }) = found else {
+        return not_found("no such account takes texts: its number needs a webhook, and it a number unless 'to' is given");
     };
     let text = InboundText { from: text.from, to, body: text.body, media: text.media, params: text.params.into_iter().collect() };
     let Some(callback) = twilio.inbound_text(&account.sid, &url, &text) else {
@@ -75,14 +91,17 @@ pub(super) async fn inbound(State(twilio): State<LocalTwilio>, Json(text): Json<
 /// `POST /_local/call`: rings, keys in the digits if the webhook gathers any, hangs up. Answers with what
 /// each webhook that was asked answered; null if it did not.
 pub(super) async fn call(State(twilio): State<LocalTwilio>, Json(call): Json<Call>) -> Response {
-    let found = route(&twilio, call.account.as_deref(), &call.from, call.to, |account| account.voice_url.as_deref());
-    let Some(Route { account, url, to }) = found else {
-        return not_found("no such account takes calls: it needs a voice URL, and a sender unless 'to' is given");
+    let found = route(&twilio, call.account.as_deref(), &call.from, call.to, |webhooks| webhooks.voice_url.as_deref());
+    let Some(Route { account, url, status_url, to }) = found else {
+        return not_found("no such account takes calls: its number needs a webhook, and it a number unless 'to' is given");
     };
     let Some(ringing) = twilio.inbound_call(&account.sid, &url, &call.from, &to) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let Some(answer) = twilio.deliver(&ringing).await else { return not_answered() };
+    let Some(answer) = twilio.deliver(&ringing).await else {
+        twilio.hang_up(&ringing, 0);
+        return not_answered();
+    };
     let mut secs = text_secs(&answer.body);
     let action = gather_action(&answer);
     let mut told = json!({ "callSid": ringing.message_sid(), "voice": answer });
@@ -94,11 +113,27 @@ pub(super) async fn call(State(twilio): State<LocalTwilio>, Json(call): Json<Cal
             told["gather"] = json!(answer);
         }
     }
-    let ended = account.voice_status_url.as_deref().and_then(|url| twilio.call_ended(&ringing, url, secs));
-    if let Some(ended) = ended {
-        told["status"] = json!(twilio.deliver(&ended).await);
+    match status_url.and_then(|url| twilio.call_ended(&ringing, &url, secs)) {
+        Some(ended) => told["status"] = json!(twilio.deliver(&ended).await),
+        None => twilio.hang_up(&ringing, secs),
     }
     Json(told).into_response()
+}
+
+/// `PUT /_local/account`
+pub(super) async fn change_account(State(twilio): State<LocalTwilio>, Json(change): Json<AccountChange>) -> Response {
+    let AccountChange { account, status, kind, balance } = change;
+    let first = twilio.accounts().into_iter().next().map(|account| account.sid);
+    let changed = account.or(first).is_some_and(|sid| {
+        twilio.change_account(&sid, |account| {
+            account.status = status.unwrap_or(account.status);
+            account.kind = kind.unwrap_or(account.kind);
+            if let Some(balance) = balance {
+                account.balance = balance;
+            }
+        })
+    });
+    if changed { StatusCode::NO_CONTENT.into_response() } else { not_found("there is no such account") }
 }
 
 /// `GET /_local/faults`
@@ -127,21 +162,27 @@ pub(super) async fn callbacks(State(twilio): State<LocalTwilio>) -> Json<Vec<Att
     Json(twilio.attempts())
 }
 
-/// The account with that SID, or the first, if it has such a webhook.
+/// The account with that SID, or the one that has the number, or the first, if it has such a webhook.
 fn route(
     twilio: &LocalTwilio,
     sid: Option<&str>,
     from: &str,
     to: Option<String>,
-    webhook: fn(&Account) -> Option<&str>,
+    webhook: fn(&Webhooks) -> Option<&str>,
 ) -> Option<Route> {
     let state = twilio.state();
-    let is_wanted = |account: &Account| sid.is_none_or(|sid| sid == account.sid) && webhook(account).is_some();
-    let account = state.accounts.iter().find(|account| is_wanted(account))?;
-    let mut senders = account.senders.iter().map(|sender| number(sender));
-    // A messaging service is no number.
-    let to = to.or_else(|| senders.find(|sender| sender.starts_with('+')).map(|sender| on_channel_of(from, sender)))?;
-    Some(Route { account: Arc::clone(account), url: webhook(account)?.to_owned(), to })
+    let has_number = |account: &Account| to.as_deref().is_some_and(|to| state.number(account, number(to)).is_some());
+    let wanted = state.accounts.iter().filter(|account| sid.is_none_or(|sid| sid == account.sid));
+    let (owners, others): (Vec<_>, Vec<_>) = wanted.partition(|account| has_number(account));
+    let candidates = if owners.is_empty() { others } else { owners };
+    candidates.into_iter().find_map(|account| {
+        // A messaging service is no number.
+        let mut numbers = state.senders(account, |_| true).into_iter().filter(|sender| number(sender).starts_with('+'));
+        let to = to.clone().or_else(|| numbers.next().map(|sender| on_channel_of(from, number(&sender))))?;
+        let webhooks = state.webhooks(account, &to);
+        let url = webhook(&webhooks)?.to_owned();
+        Some(Route { account: Arc::clone(account), url, status_url: webhooks.status_callback, to })
+    })
 }
 
 /// Where the digits go that a webhook's answer gathers.

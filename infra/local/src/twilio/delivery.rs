@@ -237,12 +237,12 @@ fn reports(state: &mut State, step: &Step, now: Timestamp) -> Vec<Callback> {
 fn report(state: &mut State, step: &Step, now: Timestamp) -> Option<Callback> {
     match step.progress {
         Progress::Message(status) => {
-            let entry = state.ledger.advance(&step.sid, status, step.error_code, now)?;
+            let entry = state.ledger.advance(&step.sid, status, step.error_code, now).filter(|entry| !entry.deleted)?;
             let account = account(&state.accounts, &entry.account_sid)?;
             callback::status(account, entry, status, step.error_code, now)
         }
         Progress::Call(status) => {
-            let call = state.ledger.advance_call(&step.sid, status, now)?;
+            let call = state.ledger.advance_call(&step.sid, status, now).filter(|call| !call.deleted)?;
             let account = account(&state.accounts, &call.account_sid)?;
             callback::call_status(account, call, status, now)
         }

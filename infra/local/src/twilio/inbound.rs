@@ -1,10 +1,11 @@
-//! A text that comes in, as the signed request that Twilio makes of it.
+//! A text that comes in, as the signed request that Twilio makes of it and as the API shows it.
 //!
 //! What the webhook answers to it is `reply`'s.
 
 use serde::Deserialize;
 
-use super::{Callback, LocalTwilio, callback};
+use super::ledger::{Entry, Status};
+use super::{Account, Callback, LocalTwilio, callback};
 
 /// A text from somebody to one of an account's numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,10 +46,49 @@ impl LocalTwilio {
     /// By STOP and START Twilio blocks and unblocks the sender's number before it tells us of them.
     pub fn inbound_text(&self, account_sid: &str, url: &str, text: &InboundText) -> Option<Callback> {
         let account = self.account(account_sid)?;
-        let sid = self.inbound_sid(if text.media.is_empty() { "SM" } else { "MM" });
         let segments = if text.media.is_empty() { self.segments(&text.from, &text.body) } else { 1 };
+        let mut state = self.state();
+        let sid = self.inbound_sid(&state, if text.media.is_empty() { "SM" } else { "MM" });
         let callback = callback::inbound(&account, url, &sid, text, segments);
+        let received = self.received(&account, &callback, text, segments);
+        if let Err(error) = state.ledger.receive(received) {
+            tracing::warn!(%error, "the ledger file could not be written");
+        }
+        drop(state);
         self.note_keyword(&account, &callback);
         Some(callback)
+    }
+
+    /// Every text that came in, in that order.
+    pub fn inbound_texts(&self) -> Vec<Entry> {
+        self.state().ledger.received().to_vec()
+    }
+
+    /// What the API has of the text that `callback` brings.
+    fn received(&self, account: &Account, callback: &Callback, text: &InboundText, segments: u32) -> Entry {
+        let now = self.0.config.clock.now();
+        let param = |name: &str| callback.param(name).unwrap_or_default().to_owned();
+        Entry {
+            sid: callback.message_sid.clone(),
+            account_sid: account.sid.clone(),
+            to: param("To"),
+            from: param("From"),
+            messaging_service_sid: None,
+            body: param("Body"),
+            num_media: text.media.len() as u32,
+            media_urls: text.media.iter().map(|medium| medium.url.clone()).collect(),
+            media_types: text.media.iter().map(|medium| medium.content_type.clone()).collect(),
+            content_sid: None,
+            content_variables: None,
+            num_segments: segments,
+            status: Status::Received,
+            status_callback: None,
+            created: now,
+            date_sent: Some(now),
+            date_updated: now,
+            error_code: None,
+            deleted: false,
+            in_reply_to: None,
+        }
     }
 }

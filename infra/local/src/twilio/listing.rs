@@ -1,4 +1,4 @@
-//! The lists of messages and of calls: filters and pages, newest first.
+//! The lists of messages, of calls and of numbers: filters and pages, newest first.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,33 +11,33 @@ use serde_json::{Value, json};
 use super::call::CallEntry;
 use super::error::ApiError;
 use super::ledger::Entry;
-use super::view;
+use super::phone_number::OwnedNumber;
+use super::{inventory, view};
 
 /// What the API lists.
 pub(super) trait Listed {
     /// The field of a page that holds them.
     const FIELD: &'static str;
-    /// The name of the filter by date.
-    const DATE_FILTER: &'static str;
-    /// Whether there is a filter by status.
-    const HAS_STATUS_FILTER: bool;
+    /// The name of the filter by date, if there is one.
+    const DATE_FILTER: Option<&'static str>;
+    /// The names of the other filters.
+    const FILTERS: &'static [&'static str];
 
     fn sid(&self) -> &str;
-    fn recipient(&self) -> &str;
-    fn sender(&self) -> &str;
-    fn status(&self) -> &str;
+    /// Whether one of `FILTERS` lets it through.
+    fn passes(&self, filter: &str, value: &str) -> bool;
     /// What the filter by date looks at. What has not come so far is not to be overlooked.
     fn date(&self) -> Timestamp;
     fn view(&self) -> Value;
 }
 
+/// How many a page shows unless it is said.
+const PAGE_SIZE: usize = 50;
+
 /// A list's query.
 pub(super) struct Query {
-    /// To, From, a status and dates, as they came, for the links to the other pages.
+    /// With their values, as they came; also for the links to the other pages.
     filters: Vec<(String, String)>,
-    to: Option<String>,
-    from: Option<String>,
-    status: Option<String>,
     not_before: Option<Timestamp>,
     before: Option<Timestamp>,
     page: usize,
@@ -48,21 +48,11 @@ pub(super) struct Query {
 
 impl Query {
     pub(super) fn parse<T: Listed>(query: &str) -> Result<Self, ApiError> {
-        let mut parsed = Self {
-            filters: Vec::new(),
-            to: None,
-            from: None,
-            status: None,
-            not_before: None,
-            before: None,
-            page: 0,
-            page_size: 50,
-            after: None,
-        };
+        let mut parsed = Self { filters: Vec::new(), not_before: None, before: None, page: 0, page_size: PAGE_SIZE, after: None };
         for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
             match name.as_str() {
                 "Page" => parsed.page = read(&name, &value)?,
-                "PageSize" => parsed.page_size = read::<usize>(&name, &value)?.clamp(1, 1000),
+                "PageSize" => parsed.page_size = page_size(Some(&value))?,
                 "PageToken" => parsed.after = value.strip_prefix("PA").map(str::to_owned),
                 _ => {
                     if parsed.filter::<T>(&name, &value)? {
@@ -76,30 +66,25 @@ impl Query {
 
     pub(super) fn matches<T: Listed>(&self, item: &T) -> bool {
         let date = item.date();
-        self.to.as_deref().is_none_or(|to| to == item.recipient())
-            && self.from.as_deref().is_none_or(|from| from == item.sender())
-            && self.status.as_deref().is_none_or(|status| status == item.status())
+        let mut filters = self.filters.iter().filter(|(name, _)| T::FILTERS.contains(&name.as_str()));
+        filters.all(|(name, value)| item.passes(name, value))
             && self.not_before.is_none_or(|start| date >= start)
             && self.before.is_none_or(|end| date < end)
     }
 
     /// Takes a filter; false if there is none of that name.
     fn filter<T: Listed>(&mut self, name: &str, value: &str) -> Result<bool, ApiError> {
-        match name {
-            "To" => self.to = Some(value.to_owned()),
-            "From" => self.from = Some(value.to_owned()),
-            "Status" if T::HAS_STATUS_FILTER => self.status = Some(value.to_owned()),
-            _ => {
-                let side = name.strip_prefix(T::DATE_FILTER).filter(|side| matches!(*side, "" | "<" | ">"));
-                let Some(side) = side else { return Ok(false) };
-                let (start, end) = span(value).ok_or_else(|| invalid(name, value))?;
-                if side != "<" {
-                    self.not_before = Some(start);
-                }
-                if side != ">" {
-                    self.before = Some(end);
-                }
-            }
+        if T::FILTERS.contains(&name) {
+            return Ok(true);
+        }
+        let side = T::DATE_FILTER.and_then(|date| name.strip_prefix(date)).filter(|side| matches!(*side, "" | "<" | ">"));
+        let Some(side) = side else { return Ok(false) };
+        let (start, end) = span(value).ok_or_else(|| invalid(name, value))?;
+        if side != "<" {
+            self.not_before = Some(start);
+        }
+        if side != ">" {
+            self.before = Some(end);
         }
         Ok(true)
     }
@@ -117,23 +102,18 @@ impl Query {
 
 impl Listed for Entry {
     const FIELD: &'static str = "messages";
-    const DATE_FILTER: &'static str = "DateSent";
-    const HAS_STATUS_FILTER: bool = false;
+    const DATE_FILTER: Option<&'static str> = Some("DateSent");
+    const FILTERS: &'static [&'static str] = &["To", "From"];
 
     fn sid(&self) -> &str {
         &self.sid
     }
 
-    fn recipient(&self) -> &str {
-        &self.to
-    }
-
-    fn sender(&self) -> &str {
-        &self.from
-    }
-
-    fn status(&self) -> &str {
-        self.status.word()
+    fn passes(&self, filter: &str, value: &str) -> bool {
+        match filter {
+            "To" => self.to == value,
+            _ => self.from == value,
+        }
     }
 
     fn date(&self) -> Timestamp {
@@ -147,23 +127,19 @@ impl Listed for Entry {
 
 impl Listed for CallEntry {
     const FIELD: &'static str = "calls";
-    const DATE_FILTER: &'static str = "StartTime";
-    const HAS_STATUS_FILTER: bool = true;
+    const DATE_FILTER: Option<&'static str> = Some("StartTime");
+    const FILTERS: &'static [&'static str] = &["To", "From", "Status"];
 
     fn sid(&self) -> &str {
         &self.sid
     }
 
-    fn recipient(&self) -> &str {
-        &self.to
-    }
-
-    fn sender(&self) -> &str {
-        &self.from
-    }
-
-    fn status(&self) -> &str {
-        self.status.shown()
+    fn passes(&self, filter: &str, value: &str) -> bool {
+        match filter {
+            "To" => self.to == value,
+            "From" => self.from == value,
+            _ => self.status.shown() == value,
+        }
     }
 
     fn date(&self) -> Timestamp {
@@ -172,6 +148,31 @@ impl Listed for CallEntry {
 
     fn view(&self) -> Value {
         view::call(self)
+    }
+}
+
+impl Listed for OwnedNumber {
+    const FIELD: &'static str = "incoming_phone_numbers";
+    const DATE_FILTER: Option<&'static str> = None;
+    const FILTERS: &'static [&'static str] = &["PhoneNumber", "FriendlyName"];
+
+    fn sid(&self) -> &str {
+        &self.sid
+    }
+
+    fn passes(&self, filter: &str, value: &str) -> bool {
+        match filter {
+            "PhoneNumber" => inventory::contains(&self.phone_number, value),
+            _ => self.friendly_name == value,
+        }
+    }
+
+    fn date(&self) -> Timestamp {
+        self.created
+    }
+
+    fn view(&self) -> Value {
+        view::number(self)
     }
 }
 
@@ -208,7 +209,12 @@ fn span(value: &str) -> Option<(Timestamp, Timestamp)> {
     Some((start, start + Duration::from_secs(24 * 60 * 60)))
 }
 
-fn read<T: FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
+/// How many a page of a list shows.
+pub(super) fn page_size(given: Option<&str>) -> Result<usize, ApiError> {
+    given.map_or(Ok(PAGE_SIZE), |value| Ok(read::<usize>("PageSize", value)?.clamp(1, 1000)))
+}
+
+pub(super) fn read<T: FromStr>(name: &str, value: &str) -> Result<T, ApiError> {
     value.parse().map_err(|_| invalid(name, value))
 }
 
@@ -235,6 +241,7 @@ mod tests {
             body: String::new(),
             num_media: 0,
             media_urls: Vec::new(),
+            media_types: Vec::new(),
             content_sid: None,
             content_variables: None,
             num_segments: 1,

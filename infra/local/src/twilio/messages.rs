@@ -1,4 +1,6 @@
-//! The Messages resource: create, fetch, redact, delete and list.
+//! The Messages resource: create, fetch, redact, delete and list; what came in as well, except to create it.
+
+use std::cmp::Reverse;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -26,7 +28,8 @@ pub(super) async fn create(
     if let Some(response) = fault.and_then(answer::before_acceptance) {
         return Ok(response);
     }
-    let submission = submission::check(&form, &account.senders)?;
+    let senders = twilio.state().senders(&account, |can| can.sms);
+    let submission = submission::check(&form, &senders)?;
     if twilio.is_blocked(&account.sid, &submission) {
         return Err(ApiError::unsubscribed());
     }
@@ -95,9 +98,11 @@ pub(super) async fn list(
     let account = twilio.authenticate(&headers, &account_sid, &uri)?;
     let query = Query::parse::<Entry>(uri.query().unwrap_or_default())?;
     let state = twilio.state();
-    let newest_first = state.ledger.entries().iter().rev();
-    let matching: Vec<&Entry> =
-        newest_first.filter(|entry| entry.is_known_to(&account.sid) && query.matches::<Entry>(entry)).collect();
+    let all = state.ledger.entries().iter().rev().chain(state.ledger.received().iter().rev());
+    let mut matching: Vec<&Entry> =
+        all.filter(|entry| entry.is_known_to(&account.sid) && query.matches::<Entry>(entry)).collect();
+    // Those of one instant keep their order.
+    matching.sort_by_key(|entry| Reverse(entry.created));
     Ok(Json(listing::page::<Entry>(uri.path(), &query, &matching)).into_response())
 }
 

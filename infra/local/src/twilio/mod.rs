@@ -1,15 +1,17 @@
 //! The local Twilio: a real HTTP stand-in for the part of Twilio that we use.
 //!
 //! Same paths, fields, errors, magic numbers and signed callbacks for messages and calls; texts and calls
-//! that come in, the messages that TwiML answers to a text, and Twilio's own list of opt-outs; a ledger of
-//! what was accepted that outlives a killed process; and scripted faults. No phone numbers to buy, no
-//! scheduled messages; nothing is said on a call, no template is rendered and no media are fetched. What
-//! came in is not in the API's lists.
+//! that come in, the messages that TwiML answers to a text, and Twilio's own list of opt-outs; made-up phone
+//! numbers to search, buy, wire and release; what an account is, and its balance; redacting and deleting what
+//! the API shows; a ledger of what was accepted, came in or was bought that outlives a killed process; and
+//! scripted faults. No scheduled messages; nothing is said on a call, no template is rendered, no media are
+//! fetched, nothing is charged, and an account that is not active sends all the same.
 //! Facts from twilio-facts.md and data/http-fixtures.json, both collected from Twilio's public material.
 
 mod account;
 mod address;
 mod answer;
+mod available_numbers;
 mod call;
 mod call_submission;
 mod callback;
@@ -18,14 +20,18 @@ mod concurrency;
 mod control;
 mod delivery;
 mod error;
+mod everything;
 mod fault;
 mod inbound;
 mod inbound_call;
+mod incoming_numbers;
+mod inventory;
 mod ledger;
 mod listing;
 mod media;
 mod messages;
 mod opt_out;
+mod phone_number;
 mod reply;
 mod server;
 mod sid;
@@ -45,12 +51,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
+pub use account::{AccountKind, AccountStatus};
 pub use call::{CallEntry, CallEvent, CallStatus};
 pub use callback::{Callback, signed};
 pub use delivery::{Attempt, WebhookAnswer};
 pub use fault::{ArmedRule, Fault, Rule};
 pub use inbound::{InboundMedia, InboundText};
 pub use ledger::{Entry, Status};
+pub use phone_number::{Capabilities, OwnedNumber};
 pub use signature::sign;
 
 use crate::clock::Clock;
@@ -91,20 +99,26 @@ pub enum Receipts {
 pub const CALLBACK_DELAYS: [Duration; 2] = [Duration::from_millis(400), Duration::from_millis(1200)];
 
 /// An account that may send here.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Account {
     pub sid: String,
     pub auth_token: String,
     /// `SK…` and secret.
     pub api_keys: Vec<(String, String)>,
-    /// The numbers that it owns, in E.164; each also sends WhatsApp.
+    /// What it has to send from before it buys or releases anything: numbers, in E.164, each of which also
+    /// sends WhatsApp; messaging services.
     pub senders: Vec<String>,
-    /// Where texts to those numbers go.
+    /// Where texts to those numbers go, unless one is wired elsewhere through the API.
     pub inbound_url: Option<String>,
-    /// Where calls to those numbers go.
+    /// Where calls to those numbers go, likewise.
     pub voice_url: Option<String>,
-    /// Where it is told that such a call has ended.
+    /// Where it is told that such a call has ended, likewise.
     pub voice_status_url: Option<String>,
+    pub status: AccountStatus,
+    pub kind: AccountKind,
+    /// As the API says it: `100.00`.
+    pub balance: String,
+    pub currency: String,
 }
 
 /// The Twilio of this process. Clones share everything.
@@ -175,12 +189,28 @@ impl LocalTwilio {
         }
     }
 
-    /// Every message that was accepted, in that order.
+    /// The accounts in the order in which they came, each with all that it can send from by now.
+    pub fn accounts(&self) -> Vec<Account> {
+        let state = self.state();
+        let with_senders =
+            |account: &Arc<Account>| Account { senders: state.senders(account, |_| true), ..Account::clone(account) };
+        state.accounts.iter().map(with_senders).collect()
+    }
+
+    /// Changes an account as it was set up; false if there is none with that SID. `change` must not ask this
+    /// Twilio anything.
+    pub fn change_account(&self, sid: &str, change: impl FnOnce(&mut Account)) -> bool {
+        let mut state = self.state();
+        let account = state.accounts.iter_mut().find(|account| account.sid == sid);
+        account.map(|account| change(Arc::make_mut(account))).is_some()
+    }
+
+    /// Every message that was accepted, in that order; what came in is in `inbound_texts`.
     pub fn ledger(&self) -> Vec<Entry> {
         self.state().ledger.entries().to_vec()
     }
 
-    /// Every call that was accepted, in that order.
+    /// Every call that was accepted, in that order; what came in is in `inbound_calls`.
     pub fn calls(&self) -> Vec<CallEntry> {
         self.state().ledger.calls().to_vec()
     }
@@ -200,13 +230,8 @@ impl LocalTwilio {
     }
 
     /// The SID of the next text or call that comes in.
-    fn inbound_sid(&self, prefix: &str) -> String {
-        let mut state = self.state();
-        let sid = sid::sid(prefix, self.0.config.seed, "inbound", state.ledger.inbound_count());
-        if let Err(error) = state.ledger.record_inbound(&sid) {
-            tracing::warn!(%error, "the ledger file could not be written");
-        }
-        sid
+    fn inbound_sid(&self, state: &State, prefix: &str) -> String {
+        sid::sid(prefix, self.0.config.seed, "inbound", state.ledger.inbound_count())
     }
 
     /// Writes an accepted message to the ledger and plans what happens to it.
@@ -228,6 +253,7 @@ impl LocalTwilio {
             body: submission.body,
             num_media,
             media_urls: submission.media_urls,
+            media_types: Vec::new(),
             content_sid: submission.content_sid,
             content_variables: submission.content_variables,
             status,
@@ -263,6 +289,8 @@ impl LocalTwilio {
             created: now,
             start_time: None,
             date_updated: now,
+            inbound: false,
+            deleted: false,
         };
         state.ledger.accept_call(call.clone())?;
         self.queue(&mut state, steps::call_steps(&call.sid, fault));

@@ -39,7 +39,8 @@ impl LocalTwilio {
     fn send_reply(&self, account: &Account, text: &Callback, text_sid: &str, reply: Reply) {
         let own = text.param("To").unwrap_or_default();
         // What is written to is the account's.
-        let senders: Vec<String> = account.senders.iter().cloned().chain([own.to_owned()]).collect();
+        let mut senders = self.state().senders(account, |can| can.sms);
+        senders.push(own.to_owned());
         let submission = match submission::check(&reply.form(text), &senders) {
             Ok(submission) => Submission { in_reply_to: Some(text_sid.to_owned()), ..submission },
             Err(error) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::Uri;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use super::answer::DropConnection;
 use super::error::ApiError;
-use super::{LocalTwilio, account, calls, concurrency, control, media, messages};
+use super::{LocalTwilio, account, available_numbers, calls, concurrency, control, incoming_numbers, media, messages};
 
 impl LocalTwilio {
     /// The API and the control routes. A dropped connection is a 500 here; only `serve` can drop one.
@@ -32,12 +32,23 @@ impl LocalTwilio {
                 get(messages::fetch).post(messages::update).delete(messages::delete),
             )
             .route("/2010-04-01/Accounts/{account}/Messages/{message}/Media.json", get(media::list))
+            .route("/2010-04-01/Accounts/{account}/Messages/{message}/Media/{medium}", get(media::fetch).delete(media::delete))
             .route("/2010-04-01/Accounts/{account}/Calls.json", post(calls::create).get(calls::list))
-            .route("/2010-04-01/Accounts/{account}/Calls/{call}", get(calls::fetch))
+            .route("/2010-04-01/Accounts/{account}/Calls/{call}", get(calls::fetch).delete(calls::delete))
+            .route("/2010-04-01/Accounts/{account}/AvailablePhoneNumbers/{country}/{kind}", get(available_numbers::list))
+            .route(
+                "/2010-04-01/Accounts/{account}/IncomingPhoneNumbers.json",
+                post(incoming_numbers::create).get(incoming_numbers::list),
+            )
+            .route(
+                "/2010-04-01/Accounts/{account}/IncomingPhoneNumbers/{number}",
+                get(incoming_numbers::fetch).post(incoming_numbers::update).delete(incoming_numbers::release),
+            )
             // Of the routes above only: the others are not Twilio's.
             .route_layer(from_fn_with_state(self.clone(), concurrency::tell))
             .route("/_local/inbound", post(control::inbound))
             .route("/_local/call", post(control::call))
+            .route("/_local/account", put(control::change_account))
             .route("/_local/faults", get(control::faults).put(control::set_faults))
             .route("/_local/ledger", get(control::ledger))
             .route("/_local/calls", get(control::calls))

@@ -17,8 +17,8 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 
 use super::{
-    Account, CALLBACK_DELAYS, CallStatus, Callback, Config, Fault, InboundMedia, InboundText, LocalTwilio, Receipts, Rule,
-    Status, WebhookAnswer, sign,
+    Account, AccountKind, AccountStatus, CALLBACK_DELAYS, CallStatus, Callback, Config, Fault, InboundMedia, InboundText,
+    LocalTwilio, Receipts, Rule, Status, WebhookAnswer, sign,
 };
 use crate::clock::Clock;
 
@@ -63,11 +63,16 @@ fn start() -> Timestamp {
 }
 
 async fn ask(twilio: &LocalTwilio, method: Method, path: &str, form: &[(&str, &str)]) -> Response {
+    let uri = format!("/2010-04-01/Accounts/{ACCOUNT}/{path}");
+    ask_as(twilio, &format!("{ACCOUNT}:token"), method, &uri, form).await
+}
+
+async fn ask_as(twilio: &LocalTwilio, credentials: &str, method: Method, uri: &str, form: &[(&str, &str)]) -> Response {
     let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-    let credentials = STANDARD.encode(format!("{ACCOUNT}:token"));
+    let credentials = STANDARD.encode(credentials);
     let request = Request::builder()
         .method(method)
-        .uri(format!("/2010-04-01/Accounts/{ACCOUNT}/{path}"))
+        .uri(uri)
         .header(AUTHORIZATION, format!("Basic {credentials}"))
         .body(Body::from(body))
         .unwrap();
@@ -123,13 +128,29 @@ async fn serve(webhook: Router) -> String {
 
 /// Asks a control route.
 async fn control(twilio: &LocalTwilio, path: &str, body: Value) -> Value {
+    json_of(control_as(twilio, Method::POST, path, body).await).await
+}
+
+async fn control_as(twilio: &LocalTwilio, method: Method, path: &str, body: Value) -> Response {
     let request = Request::builder()
-        .method(Method::POST)
+        .method(method)
         .uri(path)
         .header(CONTENT_TYPE, "application/json")
         .body(Body::from(body.to_string()))
         .unwrap();
-    json_of(twilio.router().oneshot(request).await.unwrap()).await
+    twilio.router().oneshot(request).await.unwrap()
+}
+
+/// The code of a refusal, and its HTTP status.
+async fn refusal(twilio: &LocalTwilio, method: Method, path: &str, form: &[(&str, &str)]) -> (u64, u16) {
+    let response = ask(twilio, method, path, form).await;
+    let status = response.status().as_u16();
+    (json_of(response).await["code"].as_u64().unwrap(), status)
+}
+
+/// The value of a field of everything that a page lists.
+fn each<'a>(page: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
+    page[list].as_array().unwrap().iter().map(|item| item[field].as_str().unwrap()).collect()
 }
 
 fn always(fault: Fault) -> Vec<Rule> {
@@ -516,4 +537,327 @@ async fn a_text_by_http_is_answered_as_one_in_process() {
     assert!(form.contains("ButtonText=Yes") && form.contains("MediaContentType0=image%2Fpng"), "{form}");
     // As plain text it is sent to who wrote.
     assert_eq!((twilio.ledger()[0].to.as_str(), twilio.ledger()[0].body.as_str()), (TO.1, form));
+}
+
+/// A number that a search finds first in area code 303.
+const FOR_SALE: &str = "+13035550150";
+const NUMBERS: &str = "IncomingPhoneNumbers.json";
+
+async fn buy(twilio: &LocalTwilio, number: &str) -> String {
+    submit(twilio, NUMBERS, &[("PhoneNumber", number), ("SmsUrl", "https://example.com/own")]).await
+}
+
+#[tokio::test]
+async fn a_number_is_found_bought_wired_and_released() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let search = "AvailablePhoneNumbers/US/Local.json?AreaCode=303&PageSize=3";
+
+    let found = fetch(&twilio, search).await;
+    let sid = buy(&twilio, FOR_SALE).await;
+    let found_then = fetch(&twilio, search).await;
+    let path = format!("IncomingPhoneNumbers/{sid}.json");
+    let urls = [("SmsUrl", ""), ("VoiceUrl", "https://example.com/voice#rc=3"), ("FriendlyName", "Desk")];
+    let wired = json_of(ask(&twilio, Method::POST, &path, &urls).await).await;
+    let fetched = fetch(&twilio, &path).await;
+    let sent = submit(&twilio, "Messages.json", &[TO, ("From", FOR_SALE), BODY]).await;
+    let released = ask(&twilio, Method::DELETE, &path, &[]).await.status();
+
+    assert_eq!(each(&found, "available_phone_numbers", "phone_number"), [FOR_SALE, "+13035550151", "+13035550152"]);
+    let first = &found["available_phone_numbers"][0];
+    assert_eq!(first["capabilities"], json!({ "mms": true, "sms": true, "voice": true }));
+    assert_eq!((&first["friendly_name"], &first["address_requirements"]), (&json!("(303) 555-0150"), &json!("none")));
+    assert_eq!(each(&found_then, "available_phone_numbers", "phone_number")[0], "+13035550151");
+    assert!(sid.starts_with("PN") && sid.len() == 34);
+    assert_eq!((&wired["sms_url"], &wired["voice_url"]), (&json!(""), &json!("https://example.com/voice#rc=3")));
+    assert_eq!((&wired["friendly_name"], &wired["phone_number"]), (&json!("Desk"), &json!(FOR_SALE)));
+    assert_eq!(fetched, wired);
+    assert!(sent.starts_with("SM"));
+    assert_eq!(released, StatusCode::NO_CONTENT);
+    assert_eq!(refusal(&twilio, Method::GET, &path, &[]).await, (20404, 404));
+    assert_eq!(refusal(&twilio, Method::DELETE, &path, &[]).await, (20404, 404));
+    assert_eq!(refusal(&twilio, Method::POST, "Messages.json", &[TO, ("From", FOR_SALE), BODY]).await, (21606, 400));
+    assert_eq!(refusal(&twilio, Method::POST, "Calls.json", &[TO, ("From", FOR_SALE), TWIML]).await, (21210, 400));
+    assert_ne!(buy(&twilio, FOR_SALE).await, sid);
+}
+
+#[tokio::test]
+async fn a_search_heeds_its_filters() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let count = async |path: &str| fetch(&twilio, path).await["available_phone_numbers"].as_array().unwrap().len();
+
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json").await, 50);
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json?AreaCode=533").await, 0);
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json?AreaCode=303&PageSize=1000").await, 100);
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json?AreaCode=303&Contains=%2B1303555017*").await, 10);
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json?AreaCode=303&PageSize=1000&MmsEnabled=true").await, 80);
+    assert_eq!(count("AvailablePhoneNumbers/US/Local.json?AreaCode=303&PageSize=1000&SmsEnabled=false").await, 10);
+    assert_eq!(count("AvailablePhoneNumbers/GB/Mobile.json?SmsEnabled=true&VoiceEnabled=true").await, 50);
+    assert_eq!(count("AvailablePhoneNumbers/US/TollFree.json?AreaCode=888&PageSize=2").await, 2);
+    let german = fetch(&twilio, "AvailablePhoneNumbers/DE/Local.json?PageSize=1").await;
+    assert_eq!(german["available_phone_numbers"][0]["address_requirements"], "local");
+    let refused = async |path: &str| refusal(&twilio, Method::GET, path, &[]).await;
+    assert_eq!(refused("AvailablePhoneNumbers/US/Mobile.json").await, (20404, 404));
+    assert_eq!(refused("AvailablePhoneNumbers/US/Local.json?AreaCode=abc").await, (21451, 400));
+    assert_eq!(refused("AvailablePhoneNumbers/US/Local.json?SmsEnabled=maybe").await, (20001, 400));
+}
+
+#[tokio::test]
+async fn what_cannot_be_bought_has_twilios_code() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let other = Account { sid: "AC2".to_owned(), senders: vec!["+15559990000".to_owned()], ..Account::default() };
+    twilio.add_account(other);
+    buy(&twilio, FOR_SALE).await;
+    let address = format!("AD{}", "0".repeat(32));
+    let cases: [(&[(&str, &str)], u64); 13] = [
+        (&[], 21421),
+        (&[("PhoneNumber", "+15005550000")], 21422),
+        (&[("PhoneNumber", "+15005550001")], 21421),
+        (&[("PhoneNumber", "3035550150")], 21421),
+        (&[("PhoneNumber", "+1303555015")], 21421),
+        (&[("PhoneNumber", FOR_SALE)], 21422),
+        (&[("PhoneNumber", "+15559990000")], 21422),
+        (&[("AreaCode", "533")], 21452),
+        (&[("AreaCode", "five")], 21451),
+        (&[("PhoneNumber", "+493023125050")], 21631),
+        (&[("PhoneNumber", "+493023125050"), ("AddressSid", "home")], 20001),
+        (&[("PhoneNumber", "+13035550151"), ("SmsUrl", "nowhere")], 21402),
+        (&[("PhoneNumber", "+13035550151"), ("SmsMethod", "GET")], 21403),
+    ];
+
+    for (form, code) in cases {
+        assert_eq!(refusal(&twilio, Method::POST, NUMBERS, form).await, (code, 400), "{form:?}");
+    }
+
+    submit(&twilio, NUMBERS, &[("PhoneNumber", "+493023125050"), ("AddressSid", address.as_str())]).await;
+    submit(&twilio, NUMBERS, &[("AreaCode", "500")]).await;
+    submit(&twilio, NUMBERS, &[("AreaCode", "303")]).await;
+    let listed = fetch(&twilio, NUMBERS).await;
+    let bought = ["+13035550151", FROM.1, "+493023125050", FOR_SALE];
+    assert_eq!(each(&listed, "incoming_phone_numbers", "phone_number"), bought);
+}
+
+#[tokio::test]
+async fn numbers_are_listed_by_pages_and_by_a_part_of_them() {
+    let twilio = twilio(&Clock::at(start()), None);
+    twilio.change_account(ACCOUNT, |account| account.senders = vec![FROM.1.to_owned(), format!("MG{}", "a".repeat(32))]);
+    buy(&twilio, FOR_SALE).await;
+    buy(&twilio, "+13035550151").await;
+
+    let first = fetch(&twilio, "IncomingPhoneNumbers.json?PageSize=2").await;
+    let next = first["next_page_uri"].as_str().unwrap().split_once(&format!("{ACCOUNT}/")).unwrap().1;
+    let second = fetch(&twilio, next).await;
+    let one = fetch(&twilio, "IncomingPhoneNumbers.json?PhoneNumber=%2B13035550150").await;
+
+    assert_eq!(each(&first, "incoming_phone_numbers", "phone_number"), ["+13035550151", FOR_SALE]);
+    assert_eq!(each(&second, "incoming_phone_numbers", "phone_number"), [FROM.1]);
+    assert_eq!(second["next_page_uri"], Value::Null);
+    assert_eq!(each(&one, "incoming_phone_numbers", "phone_number"), [FOR_SALE]);
+}
+
+#[tokio::test]
+async fn what_was_bought_wired_and_released_survives_a_restart() {
+    let path = std::env::temp_dir().join(format!("carillon-numbers-{}.jsonl", std::process::id()));
+    let clock = Clock::at(start());
+    let set_up = |account: &mut Account| {
+        account.senders = vec!["+15559990000".to_owned(), "+15559990001".to_owned()];
+        account.inbound_url = Some(INBOUND.to_owned());
+    };
+    let sids = |twilio: &LocalTwilio| -> Vec<(String, String)> {
+        twilio.numbers_of(ACCOUNT).into_iter().map(|number| (number.phone_number, number.sid)).collect()
+    };
+    let before = twilio(&clock, Some(path.clone()));
+    before.change_account(ACCOUNT, set_up);
+    let initially = sids(&before);
+    buy(&before, FOR_SALE).await;
+    buy(&before, "+13035550151").await;
+    let of = |number: &str| {
+        let found = sids(&before).into_iter().find(|(known, _)| known == number).unwrap();
+        format!("IncomingPhoneNumbers/{}.json", found.1)
+    };
+    ask(&before, Method::POST, &of("+15559990001"), &[("VoiceUrl", "https://example.com/v")]).await;
+    ask(&before, Method::DELETE, &of("+15559990000"), &[]).await;
+    ask(&before, Method::DELETE, &of("+13035550151"), &[]).await;
+
+    let after = twilio(&clock, Some(path.clone()));
+    after.change_account(ACCOUNT, set_up);
+
+    let kept = after.numbers_of(ACCOUNT);
+    let refused = refusal(&after, Method::POST, "Messages.json", &[TO, ("From", "+15559990000"), BODY]).await;
+    submit(&after, "Messages.json", &[TO, ("From", FOR_SALE), BODY]).await;
+    std::fs::remove_file(path).unwrap();
+    assert_eq!(kept, before.numbers_of(ACCOUNT));
+    let numbers: Vec<&str> = kept.iter().map(|number| number.phone_number.as_str()).collect();
+    assert_eq!(numbers, [FOR_SALE, "+15559990001"]);
+    assert_eq!(kept[1].sid, initially[1].1);
+    assert_eq!(kept[1].sms_url.as_deref(), Some(INBOUND));
+    assert_eq!(kept[1].voice_url.as_deref(), Some("https://example.com/v"));
+    assert_eq!(after.accounts()[0].senders, ["+15559990001", FOR_SALE]);
+    assert_eq!(refused, (21606, 400));
+}
+
+#[tokio::test]
+async fn texts_and_calls_go_where_their_number_is_wired() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let webhook = Router::new()
+        .route("/general", post(|| async { ([(CONTENT_TYPE, "text/xml")], "<Response/>") }))
+        .route("/own", post(|| async { ([(CONTENT_TYPE, "text/xml")], "<Response></Response>") }));
+    let url = serve(webhook).await;
+    let (general, own) = (format!("{url}/general"), format!("{url}/own"));
+    twilio.change_account(ACCOUNT, |account| {
+        account.senders = vec![FROM.1.to_owned()];
+        account.inbound_url = Some(general.clone());
+        account.voice_url = Some(general);
+    });
+    let second = Account { sid: "AC2".to_owned(), auth_token: "token".to_owned(), ..Account::default() };
+    twilio.add_account(second);
+    let uri = "/2010-04-01/Accounts/AC2/IncomingPhoneNumbers.json";
+    let form = [("PhoneNumber", FOR_SALE), ("SmsUrl", own.as_str()), ("VoiceUrl", own.as_str())];
+    assert_eq!(ask_as(&twilio, "AC2:token", Method::POST, uri, &form).await.status(), StatusCode::CREATED);
+
+    let to_first = control(&twilio, "/_local/inbound", json!({ "from": TO.1, "body": "Hi" })).await;
+    let to_bought = control(&twilio, "/_local/inbound", json!({ "from": TO.1, "to": FOR_SALE, "body": "Hi" })).await;
+    let called = control(&twilio, "/_local/call", json!({ "from": TO.1, "to": FOR_SALE })).await;
+    let wired = twilio.numbers_of("AC2").remove(0).sid;
+    let uri = format!("/2010-04-01/Accounts/AC2/IncomingPhoneNumbers/{wired}.json");
+    ask_as(&twilio, "AC2:token", Method::POST, &uri, &[("SmsUrl", "")]).await;
+    let unwired = json!({ "from": TO.1, "to": FOR_SALE, "body": "Hi" });
+    let unwired = control_as(&twilio, Method::POST, "/_local/inbound", unwired).await.status();
+
+    assert_eq!((&to_first["body"], &to_bought["body"]), (&json!("<Response/>"), &json!("<Response></Response>")));
+    assert_eq!(called["voice"]["body"], "<Response></Response>");
+    assert_eq!(unwired, StatusCode::NOT_FOUND);
+    let accounts: Vec<String> = twilio.inbound_texts().into_iter().map(|text| text.account_sid).collect();
+    assert_eq!(accounts, [ACCOUNT, "AC2"]);
+    // Without a status callback, too, it has ended.
+    assert_eq!(twilio.inbound_calls()[0].status, CallStatus::Completed);
+}
+
+#[tokio::test]
+async fn an_account_is_what_it_was_changed_to() {
+    let twilio = twilio(&Clock::at(start()), None);
+    let uri = format!("/2010-04-01/Accounts/{ACCOUNT}.json");
+    let fetch_account = async || json_of(ask_as(&twilio, &format!("{ACCOUNT}:token"), Method::GET, &uri, &[]).await).await;
+
+    let initially = fetch_account().await;
+    let initial_balance = fetch(&twilio, "Balance.json").await;
+    twilio.change_account(ACCOUNT, |account| account.status = AccountStatus::Suspended);
+    let change = json!({ "kind": "Trial", "balance": "0.05" });
+    let changed = control_as(&twilio, Method::PUT, "/_local/account", change).await.status();
+    let then = fetch_account().await;
+    let balance = fetch(&twilio, "Balance.json").await;
+    let unknown = control_as(&twilio, Method::PUT, "/_local/account", json!({ "account": "AC9", "balance": "1" })).await.status();
+
+    assert_eq!((&initially["status"], &initially["type"]), (&json!("active"), &json!("Full")));
+    assert_eq!((&initial_balance["balance"], &initial_balance["currency"]), (&json!("100.00"), &json!("USD")));
+    assert_eq!((changed, unknown), (StatusCode::NO_CONTENT, StatusCode::NOT_FOUND));
+    assert_eq!((&then["status"], &then["type"], &balance["balance"]), (&json!("suspended"), &json!("Trial"), &json!("0.05")));
+    assert_eq!(twilio.accounts()[0].kind, AccountKind::Trial);
+}
+
+#[tokio::test]
+async fn an_api_key_is_good_for_everything_but_the_account() {
+    let twilio = twilio(&Clock::at(start()), None);
+    twilio.change_account(ACCOUNT, |account| account.api_keys = vec![("SK1".to_owned(), "secret".to_owned())]);
+    let account = format!("/2010-04-01/Accounts/{ACCOUNT}.json");
+    let balance = format!("/2010-04-01/Accounts/{ACCOUNT}/Balance.json");
+
+    let refused = ask_as(&twilio, "SK1:secret", Method::GET, &account, &[]).await;
+    let shown = ask_as(&twilio, "SK1:secret", Method::GET, &balance, &[]).await;
+
+    assert_eq!((refused.status(), shown.status()), (StatusCode::UNAUTHORIZED, StatusCode::OK));
+    assert_eq!(json_of(refused).await["code"], 20003);
+}
+
+#[tokio::test]
+async fn a_text_that_came_in_is_known_and_can_be_erased_piece_by_piece() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    let medium = |name: &str| InboundMedia { url: format!("https://example.com/{name}"), content_type: "image/png".to_owned() };
+    let media = vec![medium("anna"), medium("bert")];
+    let text = InboundText { media, ..InboundText::new("+15550109999", FROM.1, "I am Anna") };
+    let sid = twilio.inbound_text(ACCOUNT, INBOUND, &text).unwrap().message_sid().to_owned();
+    submit(&twilio, "Messages.json", &[("To", "+15550109999"), FROM, BODY]).await;
+    let path = format!("Messages/{sid}.json");
+
+    let shown = fetch(&twilio, &path).await;
+    let all = fetch(&twilio, "Messages.json").await;
+    let to_them = fetch(&twilio, "Messages.json?To=%2B15550109999").await;
+    let from_them = fetch(&twilio, "Messages.json?From=%2B15550109999").await;
+    let media = fetch(&twilio, &format!("Messages/{sid}/Media.json")).await;
+    assert_eq!((&shown["direction"], &shown["status"]), (&json!("inbound"), &json!("received")));
+    assert_eq!((&shown["body"], &shown["num_media"], &shown["from"]), (&json!("I am Anna"), &json!("2"), &json!("+15550109999")));
+    assert_eq!((each(&all, "messages", "sid").len(), each(&to_them, "messages", "direction")), (2, vec!["outbound-api"]));
+    assert_eq!(each(&from_them, "messages", "sid"), [sid.as_str()]);
+    assert_eq!(each(&media, "media_list", "content_type"), ["image/png", "image/png"]);
+    assert_eq!((twilio.ledger().len(), twilio.inbound_texts().len()), (1, 1));
+
+    let first = format!("Messages/{sid}/Media/{}.json", each(&media, "media_list", "sid")[0]);
+    let second = each(&media, "media_list", "sid")[1];
+    assert_eq!(fetch(&twilio, &first).await["parent_sid"], sid.as_str());
+    assert_eq!(ask(&twilio, Method::DELETE, &first, &[]).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(refusal(&twilio, Method::GET, &first, &[]).await, (20404, 404));
+    assert_eq!(refusal(&twilio, Method::DELETE, &first, &[]).await, (20404, 404));
+    assert_eq!(each(&fetch(&twilio, &format!("Messages/{sid}/Media.json")).await, "media_list", "sid"), [second]);
+    assert_eq!(fetch(&twilio, &path).await["num_media"], "1");
+    assert!(!twilio.everything().contains("example.com/anna") && twilio.everything().contains("example.com/bert"));
+
+    assert_eq!(json_of(ask(&twilio, Method::POST, &path, &[("Body", "")]).await).await["body"], "");
+    assert!(!twilio.everything().contains("I am Anna") && twilio.everything().contains("+15550109999"));
+
+    assert_eq!(ask(&twilio, Method::DELETE, &path, &[]).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(refusal(&twilio, Method::GET, &path, &[]).await, (20404, 404));
+    assert!(each(&fetch(&twilio, "Messages.json?From=%2B15550109999").await, "messages", "sid").is_empty());
+    let erased = &twilio.inbound_texts()[0];
+    assert!(erased.deleted && erased.from.is_empty() && erased.media_urls.is_empty());
+}
+
+#[tokio::test]
+async fn of_what_was_deleted_nothing_is_told_in_either_direction() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    let them = "+15550109999";
+    let message = submit(&twilio, "Messages.json", &[("To", them), FROM, ("Body", "Dear Anna")]).await;
+    let call = submit(&twilio, "Calls.json", &[("To", them), FROM, TWIML]).await;
+    let ringing = twilio.inbound_call(ACCOUNT, "https://example.com/voice", them, FROM.1).unwrap();
+    let theirs = format!("Calls/{}.json", ringing.message_sid());
+    let (message, call) = (format!("Messages/{message}.json"), format!("Calls/{call}.json"));
+
+    let early = [refusal(&twilio, Method::DELETE, &call, &[]).await, refusal(&twilio, Method::DELETE, &theirs, &[]).await];
+    callbacks(&twilio, &clock, CALLBACK_DELAYS[1]);
+    twilio.call_ended(&ringing, "https://example.com/voice/status", 61).unwrap();
+    let shown = fetch(&twilio, &theirs).await;
+    let listed = fetch(&twilio, "Calls.json?From=%2B15550109999").await;
+    assert!(twilio.everything().contains(them) && twilio.everything().contains("Dear Anna"));
+    for path in [&message, &call, &theirs] {
+        assert_eq!(ask(&twilio, Method::DELETE, path, &[]).await.status(), StatusCode::NO_CONTENT);
+        assert_eq!(refusal(&twilio, Method::GET, path, &[]).await, (20404, 404));
+    }
+
+    assert_eq!(early, [(20009, 409), (20009, 409)]);
+    assert_eq!(
+        (&shown["direction"], &shown["status"], &shown["duration"]),
+        (&json!("inbound"), &json!("completed"), &json!("61"))
+    );
+    assert_eq!(each(&listed, "calls", "sid"), [ringing.message_sid()]);
+    assert!(!twilio.everything().contains(them) && !twilio.everything().contains("Dear Anna"));
+    assert!(each(&fetch(&twilio, "Calls.json").await, "calls", "sid").is_empty());
+    // Accepted it was.
+    assert_eq!((twilio.ledger().len(), twilio.calls().len(), twilio.inbound_calls().len()), (1, 1, 1));
+    assert_eq!((twilio.ledger()[0].to.as_str(), twilio.ledger()[0].body.as_str()), ("", ""));
+    let (outbound, inbound) = (&twilio.calls()[0], &twilio.inbound_calls()[0]);
+    assert_eq!((outbound.to.as_str(), outbound.twiml.as_deref(), inbound.from.as_str()), ("", None, ""));
+}
+
+#[tokio::test]
+async fn a_report_that_comes_after_its_message_was_deleted_is_not_made() {
+    let clock = Clock::at(start());
+    let twilio = twilio(&clock, None);
+    twilio.set_faults(always(Fault::ReorderedCallbacks));
+    let sid = submit(&twilio, "Messages.json", &[TO, FROM, BODY, STATUS_CALLBACK]).await;
+
+    let first = callbacks(&twilio, &clock, CALLBACK_DELAYS[0]);
+    let deleted = ask(&twilio, Method::DELETE, &format!("Messages/{sid}.json"), &[]).await.status();
+    let last = callbacks(&twilio, &clock, CALLBACK_DELAYS[1]);
+
+    assert_eq!((first.len(), deleted, last.len()), (1, StatusCode::NO_CONTENT, 0));
 }
