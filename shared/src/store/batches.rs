@@ -10,7 +10,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::keys::{self, SK};
-use super::table::{Item, StoreError, Table, number, string};
+use super::rows;
+use super::table::{Item, StoreError, Table, key_of, number, string};
 use super::transaction::{Write, write_all_if, write_if};
 use crate::domain::compose::FieldError;
 use crate::domain::message::Message;
@@ -24,7 +25,8 @@ pub struct Batch {
     pub name: Option<String>,
     pub fingerprint: String,
     pub created_at: Timestamp,
-    /// How many rows were asked for; those that are not refused are messages.
+    /// How many rows were asked for; those that are not refused are messages, but for contacts that were forgotten
+    /// before their messages were made.
     pub asked: u32,
     /// The rows that are refused; what is wrong with them lies beside, as the rows do.
     pub refused: Vec<u32>,
@@ -59,18 +61,7 @@ impl Batch {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Rows<T> {
-    rows: Vec<T>,
-    expires: i64,
-}
-
 const SEALED: &[&str] = &["name"];
-const SEALED_ROWS: &[&str] = &["rows"];
-/// An item has at most 400 KB, and sealing adds little.
-const LARGEST_CHUNK: usize = 300_000;
-/// A transaction has at most 4 MB.
-const LARGEST: usize = 3_400_000;
 /// A batch is kept this long, to be asked about; its messages are kept as any.
 const KEEP: SignedDuration = SignedDuration::from_hours(24 * 90);
 
@@ -93,51 +84,18 @@ pub async fn create(
     errors: &[FieldError],
     key: Write,
 ) -> Result<Created, StoreError> {
-    let (rows, errors) = (chunks(rows)?, chunks(errors)?);
-    if rows.size + errors.size > LARGEST {
+    let (rows, errors) = (rows::chunks(rows)?, rows::chunks(errors)?);
+    if rows.size + errors.size > rows::LARGEST {
         return Ok(Created::TooLarge);
     }
     batch.chunks = rows.chunks.len() as u32;
     batch.chunks_of_errors = errors.chunks.len() as u32;
-    let expires = (batch.created_at + KEEP).as_second();
+    let expires = batch.created_at + KEEP;
     const NEW: &str = "attribute_not_exists(pk)";
     let mut writes = vec![key, Write::put(table, item(table, tenant, batch)?, NEW, HashMap::new())?];
-    for (at, chunk) in rows.chunks.iter().enumerate() {
-        let key = keys::batch_rows(tenant, &batch.id, at as u32);
-        let item = table.item(&key, &Rows { rows: chunk.to_vec(), expires }, SEALED_ROWS)?;
-        writes.push(Write::put(table, item, NEW, HashMap::new())?);
-    }
-    for (at, chunk) in errors.chunks.iter().enumerate() {
-        let key = keys::batch_errors(tenant, &batch.id, at as u32);
-        let item = table.item(&key, &Rows { rows: chunk.to_vec(), expires }, SEALED_ROWS)?;
-        writes.push(Write::put(table, item, NEW, HashMap::new())?);
-    }
+    writes.extend(rows::writes(table, &rows, |chunk| keys::batch_rows(tenant, &batch.id, chunk), expires)?);
+    writes.extend(rows::writes(table, &errors, |chunk| keys::batch_errors(tenant, &batch.id, chunk), expires)?);
     Ok(if write_all_if(table, writes).await? { Created::New } else { Created::Known })
-}
-
-/// Parts of a list that fit an item each.
-struct Chunks<'a, T> {
-    chunks: Vec<&'a [T]>,
-    /// Of all together, in bytes.
-    size: usize,
-}
-
-fn chunks<T: Serialize>(list: &[T]) -> Result<Chunks<'_, T>, StoreError> {
-    let mut chunks = Vec::new();
-    let (mut from, mut size, mut total) = (0, 0, 0);
-    for (at, element) in list.iter().enumerate() {
-        let length = serde_json::to_vec(element).map_err(|error| StoreError::Unreadable(Box::new(error)))?.len();
-        if size + length > LARGEST_CHUNK {
-            chunks.push(&list[from..at]);
-            (from, size) = (at, 0);
-        }
-        size += length;
-        total += length;
-    }
-    if from < list.len() {
-        chunks.push(&list[from..]);
-    }
-    Ok(Chunks { chunks, size: total })
 }
 
 pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Batch>, StoreError> {
@@ -146,18 +104,13 @@ pub async fn get(table: &Table, tenant: &TenantId, id: &str) -> Result<Option<Ba
 
 /// The rows of one chunk of a batch.
 pub async fn rows(table: &Table, tenant: &TenantId, id: &str, chunk: u32) -> Result<Vec<Message>, StoreError> {
-    let item = table.get(&keys::batch_rows(tenant, id, chunk)).await?;
-    let rows: Option<Rows<Message>> = item.map(|item| table.value(item, SEALED_ROWS)).transpose()?;
-    Ok(rows.map(|rows| rows.rows).unwrap_or_default())
+    rows::read(table, &keys::batch_rows(tenant, id, chunk)).await
 }
 
 /// What is wrong with the rows that were refused.
 pub async fn errors(table: &Table, tenant: &TenantId, batch: &Batch) -> Result<Vec<FieldError>, StoreError> {
     let keys = (0..batch.chunks_of_errors).map(|chunk| keys::batch_errors(tenant, &batch.id, chunk)).collect();
-    let mut errors = Vec::new();
-    for item in table.get_many(keys).await? {
-        errors.extend(table.value::<Rows<FieldError>>(item, SEALED_ROWS)?.rows);
-    }
+    let mut errors: Vec<FieldError> = rows::read_many(table, keys).await?;
     // In batches items come in no order; each row's errors lie together, in theirs.
     errors.sort_by_key(|error| error.row);
     Ok(errors)
@@ -170,9 +123,65 @@ pub async fn update(table: &Table, tenant: &TenantId, batch: &mut Batch) -> Resu
     write_if(table, Write::put(table, item(table, tenant, batch)?, "revision = :seen", seen)?).await
 }
 
+/// Every batch that is still kept, the earliest first.
+pub async fn all(table: &Table, tenant: &TenantId) -> Result<Vec<Batch>, StoreError> {
+    let entries = table.query_all(&keys::batches(tenant), Some(keys::TIME), None).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
+    let mut all = items.into_iter().map(|item| batch(table, item)).collect::<Result<Vec<Batch>, _>>()?;
+    all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    Ok(all)
+}
+
+/// Takes the rows of a batch away whose messages all exist, or never will: they say no more than those.
+pub async fn drop_rows(table: &Table, tenant: &TenantId, mut batch: Batch) -> Result<(), StoreError> {
+    debug_assert!(matches!(batch.stage, Stage::Open | Stage::Canceled));
+    if batch.chunks == 0 {
+        return Ok(());
+    }
+    table.delete_many((0..batch.chunks).map(|chunk| keys::batch_rows(tenant, &batch.id, chunk)).collect()).await?;
+    batch.chunks = 0;
+    // Lost to somebody who changed it meanwhile, which does no harm: a chunk that is not there has no rows.
+    update(table, tenant, &mut batch).await?;
+    Ok(())
+}
+
+/// Takes those rows out of a batch that `is_out` says, if the batch is still as it was read. How many they are, or
+/// `None` if it is not.
+pub async fn drop_some(
+    table: &Table,
+    tenant: &TenantId,
+    mut batch: Batch,
+    is_out: impl Fn(&Message) -> bool,
+) -> Result<Option<u32>, StoreError> {
+    let expires = batch.created_at + KEEP;
+    let mut dropped = 0;
+    for chunk in 0..batch.chunks {
+        let all = rows(table, tenant, &batch.id, chunk).await?;
+        let kept: Vec<Message> = all.iter().filter(|row| !is_out(row)).cloned().collect();
+        if kept.len() == all.len() {
+            continue;
+        }
+        // One transaction takes an item only once: what stays goes behind the other chunks.
+        let first = batch.chunks;
+        let chunks = rows::chunks(&kept)?;
+        let mut writes = vec![Write::delete(table, &keys::batch_rows(tenant, &batch.id, chunk))?];
+        writes.extend(rows::writes(table, &chunks, |at| keys::batch_rows(tenant, &batch.id, first + at), expires)?);
+        batch.chunks += chunks.chunks.len() as u32;
+        let seen = HashMap::from([(":seen".to_string(), number(batch.revision))]);
+        batch.revision += 1;
+        writes.push(Write::put(table, item(table, tenant, &batch)?, "revision = :seen", seen)?);
+        if !write_all_if(table, writes).await? {
+            return Ok(None);
+        }
+        dropped += (all.len() - kept.len()) as u32;
+    }
+    Ok(Some(dropped))
+}
+
 fn item(table: &Table, tenant: &TenantId, batch: &Batch) -> Result<Item, StoreError> {
     let mut item = table.item(&keys::batch(tenant, &batch.id), batch, SEALED)?;
     item.insert("expires".into(), number((batch.created_at + KEEP).as_second()));
+    table.place(&mut item, keys::TIME, keys::batches(tenant), keys::instant_and(batch.created_at, &batch.id));
     if batch.stage == Stage::Opening {
         let (shard, entry) = keys::due_entry(tenant, &batch.id, batch.created_at);
         table.place(&mut item, keys::DUE, shard, entry);

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::batches::{self, Batch};
+use super::jobs::{self, Job};
 use super::keys::{self, SK, Waiting};
 use super::messages;
 use super::recurring::{self, Recurring};
@@ -17,6 +18,7 @@ pub enum Due {
     /// Its rows do not exist yet.
     Batch(Box<Batch>),
     Recurring(Box<Recurring>),
+    Job(Box<Job>),
 }
 
 /// What waits in a shard until `now`, the earliest first, at most about `most`.
@@ -60,6 +62,7 @@ fn read(table: &Table, item: Item) -> Result<Option<Due>, StoreError> {
     Ok(match keys::waiting(string(&item, SK)) {
         Some(Waiting::Message) => Some(Due::Message(Box::new(messages::message(table, item)?))),
         Some(Waiting::Batch) => Some(Due::Batch(Box::new(batches::batch(table, item)?))),
+        Some(Waiting::Job) => Some(Due::Job(Box::new(jobs::job(table, item)?))),
         Some(Waiting::Recurring) => Some(Due::Recurring(Box::new(recurring::recurring(table, item)?))),
         None => None,
     })

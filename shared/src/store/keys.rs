@@ -6,7 +6,8 @@
 //! | Settings | `TENANT#t` | `SETTINGS` | |
 //! | Contact | `TENANT#t#CONTACTS` | id | |
 //! | Group member | `TENANT#t#GROUP#g` | contact id | |
-//! | Template | `TENANT#t` | `TEMPLATE#name` | |
+//! | Template, as it is now | `TENANT#t#TEMPLATES` | name | |
+//! | Its versions | `TENANT#t#TEMPLATE#name` | `0003` | |
 //! | How often consent has changed | `TENANT#t` | `CONSENTS` | |
 //! | Consent of a number | `TENANT#t#PHONE#<keyed hash>` | `CONSENT` | time (sparse, what is stopped): `TENANT#t#OPTOUTS` × since |
 //! | What it said about that, and when | `TENANT#t#PHONE#<keyed hash>` | `WISH#instant#source` | time: `TENANT#t#WISHES` × instant |
@@ -16,11 +17,18 @@
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
 //! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: while it waits `TENANT#t#ABOUT#kind#subject` × id, once it went or came `TENANT#t#PHONE#<keyed hash>` × instant · due (sparse): `DUE#shard` × due |
+//! | An id that a key stands for, of no message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time: `TENANT#t#TAKEN` × instant |
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
 //! | Clock of a sender, or of the API's requests | `TENANT#t#PACE` | sender, `REQUESTS` | |
-//! | Batch of messages asked for at once | `TENANT#t#BATCH#id` | `BATCH` | due (sparse): as a message, until its rows exist |
+//! | Batch of messages asked for at once | `TENANT#t#BATCH#id` | `BATCH` | time: `TENANT#t#BATCHES` × asked for · due (sparse): as a message, until its rows exist |
 //! | Rows of a batch; what is wrong with the others | `TENANT#t#BATCH#id` | `ROWS#0001`; `ERRORS#0001` | |
-//! | Recurring message | `TENANT#t#RECURRING#id` | `RECURRING` | due: as a message |
+//! | Recurring message | `TENANT#t#RECURRING#id` | `RECURRING` | time: `TENANT#t#RECURRINGS` × asked for · due: as a message |
+//! | Job: an import, a contact or tenant to forget | `TENANT#t#JOB#id` | `JOB` | time: `TENANT#t#JOBS` × asked for · due (sparse): until it is done |
+//! | Rows of a job; what is wrong with the others | `TENANT#t#JOB#id` | `ROWS#0001`; `ERRORS#0001` | |
+//! | What was counted of a day | `TENANT#t#STATS` | `2026-11-21` (the tenant's zone) | |
+//! | Who did what | `TENANT#t#AUDIT#2026-11` (UTC) | instant, id | |
+//! | A purchase of a number | `TENANT#t#PURCHASES` | id of the key | |
+//! | What was told of its health; how far it is swept | `TENANT#t` | `HEALTH`; `SWEPT` | |
 //! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
 //!
 //! Tenant ids hold no `#`, and at most one other part of a key is free text, at its end: keys of
@@ -76,9 +84,66 @@ pub fn settings(tenant: &TenantId) -> Key {
     Key { pk: format!("TENANT#{tenant}"), sk: "SETTINGS".into() }
 }
 
+pub fn templates(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#TEMPLATES")
+}
+
 /// `name` as `catalogue` compares names.
 pub fn template(tenant: &TenantId, name: &str) -> Key {
-    Key { pk: format!("TENANT#{tenant}"), sk: format!("TEMPLATE#{name}") }
+    Key { pk: templates(tenant), sk: name.into() }
+}
+
+pub fn template_versions(tenant: &TenantId, name: &str) -> String {
+    format!("TENANT#{tenant}#TEMPLATE#{name}")
+}
+
+pub fn template_version(tenant: &TenantId, name: &str, version: u32) -> Key {
+    Key { pk: template_versions(tenant, name), sk: format!("{version:04}") }
+}
+
+/// Every job that is kept, by when it was asked for.
+pub fn jobs(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#JOBS")
+}
+
+pub fn job(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#JOB#{id}"), sk: "JOB".into() }
+}
+
+pub fn job_rows(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    Key { pk: format!("TENANT#{tenant}#JOB#{id}"), sk: format!("ROWS#{chunk:04}") }
+}
+
+pub fn job_errors(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    Key { pk: format!("TENANT#{tenant}#JOB#{id}"), sk: format!("ERRORS#{chunk:04}") }
+}
+
+/// `day` in the tenant's zone.
+pub fn statistics(tenant: &TenantId, day: Date) -> Key {
+    Key { pk: format!("TENANT#{tenant}#STATS"), sk: day.to_string() }
+}
+
+/// A UTC month of the audit trail.
+pub fn audit(tenant: &TenantId, day: Date) -> String {
+    format!("TENANT#{tenant}#AUDIT#{:04}-{:02}", day.year(), day.month())
+}
+
+pub fn audit_entry(tenant: &TenantId, at: Timestamp, id: &str) -> Key {
+    Key { pk: audit(tenant, day(at)), sk: instant_and(at, id) }
+}
+
+pub fn purchase(tenant: &TenantId, id: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#PURCHASES"), sk: id.into() }
+}
+
+/// What was last told of the tenant's health.
+pub fn health(tenant: &TenantId) -> Key {
+    Key { pk: format!("TENANT#{tenant}"), sk: "HEALTH".into() }
+}
+
+/// Up to which day what is too old has been taken away.
+pub fn swept(tenant: &TenantId) -> Key {
+    Key { pk: format!("TENANT#{tenant}"), sk: "SWEPT".into() }
 }
 
 /// Changes with every wish of any number: whoever sends many at once asks this one item.
@@ -86,8 +151,12 @@ pub fn consents(tenant: &TenantId) -> Key {
     Key { pk: format!("TENANT#{tenant}"), sk: "CONSENTS".into() }
 }
 
+pub fn contacts(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#CONTACTS")
+}
+
 pub fn contact(tenant: &TenantId, id: &str) -> Key {
-    Key { pk: format!("TENANT#{tenant}#CONTACTS"), sk: id.into() }
+    Key { pk: contacts(tenant), sk: id.into() }
 }
 
 pub fn group(tenant: &TenantId, group: &str) -> String {
@@ -153,6 +222,11 @@ pub fn pace(tenant: &TenantId, sender: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#PACE"), sk: sender.into() }
 }
 
+/// Every batch that is kept, by when it was asked for.
+pub fn batches(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#BATCHES")
+}
+
 pub fn batch(tenant: &TenantId, id: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: "BATCH".into() }
 }
@@ -163,6 +237,11 @@ pub fn batch_rows(tenant: &TenantId, id: &str, chunk: u32) -> Key {
 
 pub fn batch_errors(tenant: &TenantId, id: &str, chunk: u32) -> Key {
     Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: format!("ERRORS#{chunk:04}") }
+}
+
+/// Everything that recurs or did, by when it was asked for.
+pub fn recurrings(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#RECURRINGS")
 }
 
 pub fn recurring(tenant: &TenantId, id: &str) -> Key {
@@ -189,6 +268,11 @@ pub fn message(tenant: &TenantId, id: &MessageId) -> Key {
     Key { pk: format!("TENANT#{tenant}#MESSAGE#{id}"), sk: "MESSAGE".into() }
 }
 
+/// The ids that stand for something else than a message, by when they were taken.
+pub fn taken(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#TAKEN")
+}
+
 /// `month` as `2026-11`, in the tenant's zone.
 pub fn meter(tenant: &TenantId, month: &str) -> Key {
     Key { pk: format!("TENANT#{tenant}#METER"), sk: month.into() }
@@ -207,17 +291,19 @@ pub fn log_entry(tenant: &TenantId, message: &Message) -> (String, String) {
     (log(tenant, day(message.due_at)), instant_and(message.due_at, message.id.as_str()))
 }
 
-/// What messages are about: a lesson or a payment.
+/// What messages are about: a lesson or a payment; or only whom, once it is decided that they go to no number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Subject<'a> {
     Lesson(&'a str),
     Payment(&'a str),
+    Contact(&'a str),
 }
 
 pub fn about(tenant: &TenantId, subject: Subject<'_>) -> String {
     match subject {
         Subject::Lesson(id) => format!("TENANT#{tenant}#ABOUT#LESSON#{id}"),
         Subject::Payment(id) => format!("TENANT#{tenant}#ABOUT#PAYMENT#{id}"),
+        Subject::Contact(id) => format!("TENANT#{tenant}#ABOUT#CONTACT#{id}"),
     }
 }
 
@@ -248,6 +334,7 @@ pub enum Waiting {
     Message,
     Batch,
     Recurring,
+    Job,
 }
 
 /// Of an item, by its sort key.
@@ -256,6 +343,7 @@ pub fn waiting(sk: &str) -> Option<Waiting> {
         "MESSAGE" => Some(Waiting::Message),
         "BATCH" => Some(Waiting::Batch),
         "RECURRING" => Some(Waiting::Recurring),
+        "JOB" => Some(Waiting::Job),
         _ => None,
     }
 }

@@ -4,12 +4,18 @@
 //! be harmless: every write is conditional, or sets what it would set again.
 
 pub mod accepted;
+mod agenda;
+pub mod audit;
 pub mod batches;
 pub mod beside;
 pub mod consents;
 pub mod contacts;
 pub mod conversations;
 pub mod due;
+pub mod erase_tenant;
+pub mod erasure;
+pub mod health;
+pub mod jobs;
 pub mod keys;
 pub mod lessons;
 pub mod messages;
@@ -18,9 +24,12 @@ mod numbers;
 pub mod pace;
 mod page;
 pub mod payments;
+pub mod purchases;
 pub mod recurring;
+mod rows;
 pub mod seal;
 pub mod sessions;
+pub mod statistics;
 mod table;
 pub mod templates;
 pub mod tenants;

@@ -1,7 +1,7 @@
 //! Pages of what an index lists, and the places at which they begin.
 
 use super::keys::{self, Index};
-use super::table::{Item, Order, Query, StoreError, Table, key_of, string};
+use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, string};
 
 /// At most `limit` whole items of a partition of the time index, after the entry `after`; and the entry
 /// after which the next page begins, if there is one.
@@ -35,6 +35,22 @@ pub async fn of_index(
     let keys: Vec<_> = entries.iter().map(key_of).collect();
     let mut items = table.get_many(keys.clone()).await?;
     items.sort_by_cached_key(|item| keys.iter().position(|key| *key == key_of(item)));
+    Ok((items, last))
+}
+
+/// At most `limit` items of a partition of the table itself, after the sort key `after`; and the sort key after
+/// which the next page begins, if there is one.
+pub async fn of_partition(
+    table: &Table,
+    pk: &str,
+    order: Order,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<(Vec<Item>, Option<String>), StoreError> {
+    let start = after.map(|after| key_attributes(&keys::Key { pk: pk.to_string(), sk: after.to_string() }));
+    let limit = Some(limit.clamp(1, 1000) as i32);
+    let (items, next) = table.query(Query { pk, index: None, range: None, limit, after: start, order }).await?;
+    let last = next.map(|next| string(&next, keys::SK).to_string());
     Ok((items, last))
 }
 

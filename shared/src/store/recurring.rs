@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keys;
-use super::table::{Item, StoreError, Table, number};
+use super::table::{Item, StoreError, Table, key_of, number};
 use super::transaction::{Write, write_all_if, write_if};
 use crate::domain::message::Message;
 use crate::domain::recurrence::Recurrence;
@@ -46,8 +46,23 @@ pub async fn update(table: &Table, tenant: &TenantId, mut recurring: Recurring) 
     write_if(table, Write::put(table, item(table, tenant, &recurring)?, "revision = :seen", seen)?).await
 }
 
+/// Everything that recurs or did, the earliest asked for first.
+pub async fn all(table: &Table, tenant: &TenantId) -> Result<Vec<Recurring>, StoreError> {
+    let entries = table.query_all(&keys::recurrings(tenant), Some(keys::TIME), None).await?;
+    let items = table.get_many(entries.iter().map(key_of).collect()).await?;
+    let mut all = items.into_iter().map(|item| recurring(table, item)).collect::<Result<Vec<Recurring>, _>>()?;
+    all.sort_by(|a, b| (a.created_at, &a.id).cmp(&(b.created_at, &b.id)));
+    Ok(all)
+}
+
+/// Takes one away: whoever makes an occurrence of it in this moment cannot arm the next.
+pub async fn delete(table: &Table, tenant: &TenantId, id: &str) -> Result<(), StoreError> {
+    table.delete_many(vec![keys::recurring(tenant, id)]).await
+}
+
 fn item(table: &Table, tenant: &TenantId, recurring: &Recurring) -> Result<Item, StoreError> {
     let mut item = table.item(&keys::recurring(tenant, &recurring.id), recurring, SEALED)?;
+    table.place(&mut item, keys::TIME, keys::recurrings(tenant), keys::instant_and(recurring.created_at, &recurring.id));
     if let Some(next) = recurring.next {
         let (shard, entry) = keys::due_entry(tenant, &recurring.id, next);
         table.place(&mut item, keys::DUE, shard, entry);

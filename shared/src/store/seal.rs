@@ -109,6 +109,22 @@ impl Keyring {
         self.address_hash(number.e164())
     }
 
+    /// Signs `text` for one purpose, as hex: what we hand out and want to know again.
+    pub fn sign(&self, purpose: &str, text: &str) -> String {
+        let mut context = hmac::Context::with_key(&self.hash);
+        context.update(&(purpose.len() as u64).to_be_bytes());
+        context.update(purpose.as_bytes());
+        context.update(text.as_bytes());
+        context.sign().as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether `signature` is what [`Keyring::sign`] made of `text`. In constant time.
+    pub fn is_signed(&self, purpose: &str, text: &str, signature: &str) -> bool {
+        let expected = self.sign(purpose, text);
+        let differing = expected.bytes().zip(signature.bytes()).fold(0, |sum, (a, b)| sum | (a ^ b));
+        expected.len() == signature.len() && differing == 0
+    }
+
     /// The same of any address that somebody writes from, in any case.
     pub fn address_hash(&self, address: &str) -> String {
         let tag = hmac::sign(&self.hash, address.to_uppercase().as_bytes());

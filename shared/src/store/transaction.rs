@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
-use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Put, TransactWriteItem, Update};
+use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem, Update};
 
 use super::keys::Key;
 use super::table::{Item, StoreError, Table, key_attributes};
@@ -67,6 +67,12 @@ impl Write {
 }
 
 impl Write {
+    /// Takes an item away, whether it is there or not.
+    pub(super) fn delete(table: &Table, key: &Key) -> Result<Self, StoreError> {
+        let delete = Delete::builder().table_name(&table.name).set_key(Some(key_attributes(key))).build();
+        Ok(Self(TransactWriteItem::builder().delete(delete.map_err(StoreError::unreachable)?).build()))
+    }
+
     /// Writes nothing, but lets nothing be written unless `condition` holds of the item.
     pub(super) fn check(
         table: &Table,

@@ -18,6 +18,7 @@ use super::open_batch::open_batch;
 use super::repeat_message::repeat_message;
 use super::resolve_unknown::resolve_unknown;
 use super::tell_of_inbound::tell_of_inbound;
+use super::work_job::work_job;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::{Settings, TenantId};
@@ -69,11 +70,16 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
                 continue;
             }
         };
+        let mut jobs = Vec::new();
         for (tenant, due) in waiting {
             // What these make and is due goes in this run.
             let made = match due {
                 Due::Message(message) => {
                     by_tenant.entry(tenant).or_default().insert(message.id.clone(), *message);
+                    continue;
+                }
+                Due::Job(job) => {
+                    jobs.push((tenant, *job));
                     continue;
                 }
                 Due::Batch(batch) => Box::pin(open_batch(cx, &tenant, *batch, now)).await,
@@ -97,6 +103,15 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
             if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, run).await {
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
+            }
+        }
+        // After all that is to be sent.
+        for (tenant, job) in jobs {
+            if run.started.elapsed() > LONGEST_RUN {
+                return Ok(dispatched);
+            }
+            if let Err(error) = Box::pin(work_job(cx, &tenant, job, run.now)).await {
+                tracing::error!(%tenant, error = %Chain(&error), "a job could not go on");
             }
         }
     }
