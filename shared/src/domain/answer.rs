@@ -45,16 +45,18 @@ pub struct Given {
 }
 
 /// The words by which a tenant's contacts answer, and what they are asked and told. Part of the settings.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct AnswerSettings {
     /// What a reminder that asks ends with; the default text when absent.
     pub prompt: Option<String>,
-    /// Further words, each the whole of a text.
+    /// Further words that confirm, each the whole of a text.
     pub confirm_words: Vec<String>,
+    /// Further words that ask for another time.
     pub another_time_words: Vec<String>,
-    /// What is answered; nothing when absent.
+    /// What is answered to who confirms; nothing when absent. It knows no variables, and neither does the next.
     pub confirmed_text: Option<String>,
+    /// What is answered to who asks for another time; nothing when absent.
     pub another_time_text: Option<String>,
 }
 

@@ -122,9 +122,13 @@ impl From<Clock> for String {
 }
 
 /// A forbidden window of wall-clock time, `from ≤ t < to`; it may wrap midnight.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct QuietHours {
+    /// A time of day: `21:00`.
+    #[schema(value_type = String, example = "21:00")]
     pub from: Clock,
+    /// The first minute that is not in it.
+    #[schema(value_type = String, example = "08:00")]
     pub to: Clock,
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::AnswerSettings;
 use super::channel::Channel;
+use super::connection::{self, WHATSAPP};
 use super::consent::{self, ConsentSettings};
 use super::contact::Category;
 use super::local_time::{Clock, QuietHours, Zone};
@@ -15,6 +16,7 @@ use super::phone::{PhoneNumber, Region, Strictness};
 use super::price_list::{self, Rates};
 use super::reminder::{Kind, Offset};
 use super::template::Template;
+use super::texts;
 
 /// The school, church, restaurant or business whose Twilio account sends.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -55,27 +57,42 @@ impl fmt::Display for TenantId {
 }
 
 /// Everything a tenant decides about its messages.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Settings {
+    /// What it calls itself in its messages.
     pub name: String,
+    /// `false`: nothing goes. `true` when absent.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// By the platform: nothing goes, whatever `enabled` says. Not the tenant's to change.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub suspended: bool,
+    /// What the tenant is, so that it is offered the templates of its trade first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trade: Option<Trade>,
+    /// An IANA zone: `America/New_York`.
+    #[schema(value_type = String, example = "America/New_York")]
     pub time_zone: Zone,
+    /// The country of numbers that are written without one, as ISO 3166: `US`.
+    #[schema(value_type = String, example = "US")]
     pub default_region: Region,
-    /// Accept only valid numbers (D1).
+    /// Accept only numbers that are assigned in their country, not all that are possible (D1).
     #[serde(default)]
     pub strict_numbers: bool,
     #[serde(default)]
     pub senders: Senders,
     pub budget: Budget,
-    /// The tenant's own; `null` for none. The contact's and the law's come on top.
+    /// The tenant's own, when no message goes; `null` for none, 21:00 to 08:00 when absent. The contact's and the law's
+    /// come on top.
     #[serde(default = "default_quiet_hours")]
     pub quiet_hours: Option<QuietHours>,
     /// Messages a contact may get in 24 h; `null` for no cap.
     #[serde(default)]
     pub frequency_cap: Option<u32>,
+    /// When reminders of payments go, by the tenant's clock; `10:00` when absent.
     #[serde(default = "default_payment_time")]
+    #[schema(value_type = String, example = "10:00")]
     pub payment_time: Clock,
     #[serde(default)]
     pub types: Types,
@@ -83,10 +100,10 @@ pub struct Settings {
     pub prices: Prices,
     #[serde(default)]
     pub pacing: Pacing,
-    /// Calls of the API in a minute, beyond which it answers 429 (S1-90).
+    /// Calls of the API in a minute, beyond which it answers 429 (S1-90); 6000 when absent.
     #[serde(default = "default_requests_per_minute")]
     pub requests_per_minute: u32,
-    /// After so many attempts that Twilio did not process, a message fails (S3-63).
+    /// After so many attempts that Twilio did not process, a message fails (S3-63); 8 when absent.
     #[serde(default = "default_max_attempts")]
     pub max_attempts: u32,
     /// Numbers that are never called (S1-58, S1-68).
@@ -104,9 +121,21 @@ pub struct Settings {
     /// What a caller hears.
     #[serde(default)]
     pub greeting: Greeting,
+    /// Whether texts are kept once they have gone or were read (S0-74); `true` when absent.
+    #[serde(default = "yes")]
+    pub log_content: bool,
+    #[serde(default)]
+    pub retention: Retention,
+    #[serde(default)]
+    pub alerts: Alerts,
 }
 
 impl Settings {
+    /// Whether anything goes at all.
+    pub fn is_on(&self) -> bool {
+        self.enabled && !self.suspended
+    }
+
     /// How a type of message is sent; `None` for what somebody writes, which has no type.
     pub fn kind(&self, kind: Kind) -> Option<&TypeSettings> {
         match kind {
@@ -235,7 +264,9 @@ impl Settings {
             if let Some(bad) = channels.iter().find(|channel| !Channel::BY_CHOICE.contains(channel)) {
                 return Err(format!("types.{kind}.channels: sms and whatsapp only, not '{bad}'"));
             }
+            self.validate_texts(kind)?;
         }
+        self.senders.validate()?;
         self.consent.validate()?;
         self.answers.validate()?;
         let texts = [&self.answers.confirmed_text, &self.answers.another_time_text, &self.answers.prompt];
@@ -253,6 +284,19 @@ impl Settings {
         if let Some(bad) = self.prices.by_prefix.keys().find(|prefix| !is_prefix(prefix)) {
             return Err(format!("prices.byPrefix: a prefix is + and digits (+44), not '{bad}'"));
         }
+        if self.requests_per_minute < 10 {
+            return Err("requestsPerMinute: at least 10, or nobody could ask for it to be changed".into());
+        }
+        if self.max_attempts == 0 {
+            return Err("maxAttempts: at least 1".into());
+        }
+        let Retention { messages_days, audit_days } = self.retention;
+        if [messages_days, audit_days].iter().any(|days| !(7..=3650).contains(days)) {
+            return Err("retention: messagesDays and auditDays are 7 to 3650".into());
+        }
+        if self.alerts.failure_percent.is_some_and(|share| !(1..=100).contains(&share)) {
+            return Err("alerts.failurePercent: 1 to 100, or null for none".into());
+        }
         let own = &self.prices.every_country;
         if self.budget.currency != Currency::usd() && (own.sms.is_none() || own.whatsapp.is_none()) {
             return Err("prices: the built-in list is in USD; name sms and whatsapp for another currency".into());
@@ -262,23 +306,121 @@ impl Settings {
         }
         Ok(())
     }
+
+    /// # Errors
+    /// A text of `kind` asks for what its messages never have: none of them would go.
+    fn validate_texts(&self, kind: Kind) -> Result<(), String> {
+        let Some(own) = self.kind(kind) else { return Ok(()) };
+        let needed = own.template.as_ref().map(|template| template.missing(|_| None)).unwrap_or_default();
+        let filled = own.content_variables.iter().map(String::as_str);
+        let used = needed.into_iter().map(|name| ("template", name)).chain(filled.map(|name| ("contentVariables", name)));
+        for (field, name) in used {
+            if let Some(reason) = texts::never_filled(kind, name) {
+                return Err(format!("types.{kind}.{field}: {reason}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The trades whose templates we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Trade {
+    School,
+    Church,
+    Restaurant,
+    Business,
+}
+
+/// For how many days what was sent and came in, and who did what, is kept (S0-75, S3-57).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Retention {
+    /// 7 to 3650; 400 when absent.
+    #[serde(default = "default_retention")]
+    pub messages_days: u32,
+    /// 7 to 3650; 400 when absent.
+    #[serde(default = "default_retention")]
+    pub audit_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { messages_days: default_retention(), audit_days: default_retention() }
+    }
+}
+
+/// When somebody is told that something is wrong. `null` for never.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Alerts {
+    /// So many percent of an hour's messages failed (S4-49), of at least `failure_minimum`.
+    pub failure_percent: Option<u8>,
+    pub failure_minimum: u32,
+    /// Half of an hour's messages took longer than so many seconds from sending to delivery.
+    pub slow_seconds: Option<u32>,
+    /// Less than this is left at Twilio, in the account's currency.
+    #[schema(value_type = Option<String>, example = "5.00")]
+    pub low_balance: Option<Micros>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self { failure_percent: Some(20), failure_minimum: 20, slow_seconds: Some(300), low_balance: Some(Micros(5_000_000)) }
+    }
 }
 
 /// What each channel sends from: a number, `whatsapp:` number or messaging service. A channel without one is not used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Senders {
+    /// `+15551234567`, or a messaging service: `MG…`. Of MMS as well.
     #[serde(default)]
     pub sms: Option<String>,
+    /// `whatsapp:+15551234567`, or a messaging service.
     #[serde(default)]
     pub whatsapp: Option<String>,
-    /// The sender of texts when absent.
+    /// `+15551234567`. The sender of texts when absent.
     #[serde(default)]
     pub voice: Option<String>,
 }
 
+impl Senders {
+    /// Without spaces around them, and WhatsApp's with its prefix; what was left empty is none.
+    pub fn tidied(self) -> Self {
+        let tidy = |sender: Option<String>| sender.map(|sender| sender.trim().to_string()).filter(|sender| !sender.is_empty());
+        let whatsapp = tidy(self.whatsapp).map(|sender| {
+            let bare = match sender.get(..WHATSAPP.len()) {
+                Some(prefix) if prefix.eq_ignore_ascii_case(WHATSAPP) => sender[WHATSAPP.len()..].trim(),
+                _ => sender.as_str(),
+            };
+            if bare.starts_with('+') { format!("{WHATSAPP}{bare}") } else { bare.to_string() }
+        });
+        Self { sms: tidy(self.sms), whatsapp, voice: tidy(self.voice) }
+    }
+
+    /// # Errors
+    /// A sender that Twilio could not send from, by its form (S0-22, S1-18).
+    fn validate(&self) -> Result<(), String> {
+        let service = |sender: &str| connection::is_sid(sender, "MG");
+        let of_whatsapp = |sender: &str| sender.strip_prefix(WHATSAPP).is_some_and(connection::is_e164) || service(sender);
+        let Self { sms, whatsapp, voice } = self;
+        if sms.as_deref().is_some_and(|sender| !connection::is_e164(sender) && !service(sender)) {
+            return Err("senders.sms: a number (+15551234567) or a messaging service (MG and 32 of 0-9 and a-f)".into());
+        }
+        if whatsapp.as_deref().is_some_and(|sender| !of_whatsapp(sender)) {
+            return Err("senders.whatsapp: a number (whatsapp:+15551234567) or a messaging service (MG…)".into());
+        }
+        if voice.as_deref().is_some_and(|sender| !connection::is_e164(sender)) {
+            return Err("senders.voice: a number (+15551234567); a messaging service cannot call".into());
+        }
+        Ok(())
+    }
+}
+
 /// What somebody hears who calls one of the tenant's numbers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Greeting {
     /// With `{name}` for the tenant's; the default when absent.
@@ -290,13 +432,13 @@ pub struct Greeting {
     /// BCP 47: `en-US`.
     #[serde(default)]
     pub language: Option<String>,
-    /// What is said about the key 9; the default when absent, as of the next two.
+    /// What is said about the key 9; the default when absent. It knows `{name}`, as do the next two.
     #[serde(default)]
     pub opt_out: Option<String>,
-    /// What is said once it was pressed.
+    /// What is said once it was pressed; the default when absent.
     #[serde(default)]
     pub opted_out: Option<String>,
-    /// What is said last.
+    /// What is said last; the default when absent.
     #[serde(default)]
     pub good_bye: Option<String>,
 }
@@ -327,23 +469,27 @@ pub struct Spoken {
 }
 
 /// Money for one calendar month of the tenant's zone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Budget {
     /// `null` for no limit.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "150.00")]
     pub monthly_limit: Option<Micros>,
+    /// ISO 4217: `USD`. Another one needs `prices`.
+    #[schema(value_type = String, example = "USD")]
     pub currency: Currency,
-    /// At which shares of the limit, in percent, we say so.
+    /// At which shares of the limit, in percent, we say so; 80 and 100 when absent.
     #[serde(default = "default_alerts")]
     pub alerts: Vec<u8>,
     /// What of the limit only authentication codes may spend.
     #[serde(default)]
+    #[schema(value_type = String, example = "10.00")]
     pub authentication_reserve: Micros,
 }
 
 /// The tenant's own prices, in the budget's currency; the built-in list says the rest.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Prices {
     #[serde(flatten)]
@@ -354,15 +500,23 @@ pub struct Prices {
 }
 
 /// Prices of one billed unit of each channel, as far as the tenant says.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct OwnRates {
+    /// Of a segment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "0.0079")]
     pub sms: Option<Micros>,
+    /// Of a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "0.02")]
     pub mms: Option<Micros>,
+    /// Of a message.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "0.005")]
     pub whatsapp: Option<Micros>,
+    /// Of a begun minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "0.013")]
     pub voice: Option<Micros>,
 }
 
@@ -382,7 +536,7 @@ fn is_prefix(text: &str) -> bool {
 }
 
 /// How many billed units a second each channel's sender takes; the usual rate of its kind when absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pacing {
     #[serde(default)]
     pub sms: Option<u32>,
@@ -395,30 +549,47 @@ pub struct Pacing {
 }
 
 /// The four kinds of message and how each is sent (S0-25..28).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+///
+/// The texts are filled with what each knows, and with the contact's `attributes`: `{time}`, or `{nick|there}` with a
+/// default for a contact that has none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Types {
+    /// Its text knows `{name}`, `{subject}`, `{teacher}`, `{course}`, `{time}`, `{date}` and `{day}`. `offsets` as
+    /// `["24h", "1h"]` when absent.
     #[serde(default)]
     pub lesson_reminder: TypeSettings,
+    /// Its text knows `{name}`, `{amount}`, `{course}`, `{date}` and `{day}`. `offsets` as `["3d", "1d"]` when absent,
+    /// and always whole days.
     #[serde(default)]
     pub payment_reminder: TypeSettings,
+    /// Its text, of a lesson that was moved, knows `{name}`, `{subject}`, `{teacher}`, `{course}`, `{original_time}`,
+    /// `{new_time}`, and of the new start `{time}`, `{date}` and `{day}`. A cancellation has the default text. It goes at
+    /// once: `offsets` mean nothing.
     #[serde(default)]
     pub schedule_change: TypeSettings,
+    /// Its text knows `{name}`, `{subject}`, `{teacher}`, `{course}`, `{status}`, `{time}`, `{date}` and `{day}`. It goes
+    /// at once: `offsets` mean nothing.
     #[serde(default)]
     pub attendance: TypeSettings,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// How one kind of message is sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TypeSettings {
+    /// `true` when absent.
     #[serde(default = "yes")]
     pub enabled: bool,
+    /// `sms`, `whatsapp` or both; `sms` when absent.
     #[serde(default = "sms_only")]
     pub channels: Vec<Channel>,
-    /// The kind's own defaults when absent.
+    /// How long before: `90m`, `24h`, `3d`. The kind's own when absent.
     #[serde(default)]
+    #[schema(value_type = Option<Vec<String>>, example = json!(["24h", "1h"]))]
     pub offsets: Option<Vec<Offset>>,
-    /// The default text when absent.
+    /// The default text when absent. `types` says which variables it knows.
     #[serde(default)]
+    #[schema(value_type = Option<String>, example = "Hi {name}, see you on {date} at {time}.")]
     pub template: Option<Template>,
     /// The approved template of Twilio's that says the same over WhatsApp: `HX…` (D14).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -463,6 +634,14 @@ fn default_max_attempts() -> u32 {
     8
 }
 
+fn default_retention() -> u32 {
+    400
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn yes() -> bool {
     true
 }
@@ -477,4 +656,70 @@ fn default_quiet_hours() -> Option<QuietHours> {
 
 fn default_payment_time() -> Clock {
     Clock::new(10, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sender_is_tidied_and_looked_at() {
+        let tidied = |sms: &str, whatsapp: &str, voice: &str| {
+            let some = |text: &str| Some(text.to_string());
+            Senders { sms: some(sms), whatsapp: some(whatsapp), voice: some(voice) }.tidied()
+        };
+        let good = tidied(" +15551234567 ", "WhatsApp: +15551234567", "");
+        assert_eq!((good.sms.as_deref(), good.voice.as_deref()), (Some("+15551234567"), None));
+        assert_eq!(good.whatsapp.as_deref(), Some("whatsapp:+15551234567"));
+        assert_eq!(good.validate(), Ok(()));
+        assert_eq!(tidied("", "+1234567890", "").whatsapp.as_deref(), Some("whatsapp:+1234567890")); // S0-22
+        let service = format!("MG{}", "a".repeat(32));
+        assert_eq!(tidied(&service, &service, "+15551234567").validate(), Ok(()));
+        for (sms, whatsapp, voice, field) in [
+            ("5551234567", "", "", "senders.sms"),
+            ("MG12", "", "", "senders.sms"),
+            ("LINDEN", "", "", "senders.sms"),
+            ("", "15551234567", "", "senders.whatsapp"),
+            ("", "", service.as_str(), "senders.voice"),
+        ] {
+            let error = tidied(sms, whatsapp, voice).validate().err().unwrap_or_default();
+            assert!(error.starts_with(field), "{field}: {error}");
+        }
+    }
+
+    fn refused(types: serde_json::Value) -> String {
+        let json = serde_json::json!({
+            "name": "School", "timeZone": "America/New_York", "defaultRegion": "US", "types": types,
+            "budget": { "currency": "USD" },
+        });
+        let settings = serde_json::from_value::<Settings>(json).map_err(|error| error.to_string());
+        settings.and_then(|settings| settings.validate()).err().unwrap_or_default()
+    }
+
+    #[test]
+    fn a_text_that_could_never_be_filled_is_refused() {
+        let template = |kind: &str, text: &str| refused(serde_json::json!({ kind: { "template": text } }));
+        for (kind, text, meant) in [
+            ("lesson_reminder", "Hi {nmae}", "{name}"),
+            ("lesson_reminder", "With {Teacher}", "{teacher}"),
+            ("lesson_reminder", "{teecher|x} and {teecher}", "{teacher}"),
+            ("payment_reminder", "{amout} is due", "{amount}"),
+            ("payment_reminder", "due at {time}", "{date}"),
+            ("schedule_change", "from {originaltime}", "{original_time}"),
+            ("attendance", "{new_time}", "{status}"),
+        ] {
+            let reason = template(kind, text);
+            assert!(reason.starts_with(&format!("types.{kind}.template: ")) && reason.contains(meant), "{text}: {reason}");
+        }
+        for (kind, text) in [
+            ("lesson_reminder", "Hi {name}, {subject} at {time}, room {room}, {Parent_Name}, {nmae|you}"),
+            ("payment_reminder", "{amount} for {course|lessons} until {date}, {grade} {house}"),
+            ("schedule_change", "{subject}: {new_time} instead of {original_time}"),
+            ("attendance", "{name}: {status} on {date}"),
+        ] {
+            assert_eq!(template(kind, text), "", "{text}");
+        }
+        let filled = refused(serde_json::json!({ "lesson_reminder": { "contentVariables": ["name", "statsu", "subjct"] } }));
+        assert!(filled.starts_with("types.lesson_reminder.contentVariables: ") && filled.contains("{subject}"), "{filled}");
+    }
 }

@@ -60,6 +60,70 @@ pub fn render(
     Ok(text)
 }
 
+/// What fills a text of `kind`, whoever gets it; none for what has no text of its own. As of `value`.
+pub fn variables(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::LessonReminder => &["name", "subject", "teacher", "course", "date", "day", "time"],
+        Kind::PaymentReminder => &["name", "amount", "course", "date", "day"],
+        Kind::ScheduleChange => &["name", "subject", "teacher", "course", "date", "day", "time", "original_time", "new_time"],
+        Kind::Attendance => &["name", "subject", "teacher", "course", "date", "day", "time", "status"],
+        Kind::Message | Kind::Test | Kind::Inbound => &[],
+    }
+}
+
+/// What other kinds have and no contact can add: a column of that name is never looked at.
+const OF_OTHERS: [&str; 4] = ["time", "status", "original_time", "new_time"];
+
+/// Why `variable` would never be filled in a text of `kind`, if so. Any other name may be a column of the contacts',
+/// but hardly one that is a slip of the pen away from what the kind has.
+pub fn never_filled(kind: Kind, variable: &str) -> Option<String> {
+    let known = variables(kind);
+    if known.contains(&variable) {
+        return None;
+    }
+    let all = || known.iter().map(|name| format!("{{{name}}}")).collect::<Vec<_>>().join(", ");
+    if OF_OTHERS.contains(&variable) {
+        return Some(format!("messages of this type have no {{{variable}}}; they have {}", all()));
+    }
+    let meant = known.iter().find(|name| is_slip(variable, name))?;
+    Some(format!(
+        "there is no {{{variable}}}: did you mean {{{meant}}}? This type has {}; a column of your contacts that is really \
+         called so takes a default: {{{variable}|…}}",
+        all()
+    ))
+}
+
+/// Whether whoever wrote `written` can have meant `name`: but for case and underscores the same, or one slip away in
+/// four letters and more, two in seven and more.
+fn is_slip(written: &str, name: &str) -> bool {
+    let (written, name) = (attribute_key(written), attribute_key(name));
+    let slips = match name.chars().count() {
+        0..4 => 0,
+        4..7 => 1,
+        _ => 2,
+    };
+    distance(&written, &name) <= slips
+}
+
+/// How many letters have to be added, left out, changed, or swapped with the next one, to make `b` of `a`.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, letter) in a.iter().enumerate() {
+        let mut next = vec![i + 1];
+        for (j, other) in b.iter().enumerate() {
+            let mut least = (row[j] + usize::from(letter != other)).min(row[j + 1] + 1).min(next[j] + 1);
+            if i > 0 && j > 0 && *letter == b[j - 1] && a[i - 1] == *other {
+                least = least.min(before[j - 1] + 1);
+            }
+            next.push(least);
+        }
+        before = std::mem::replace(&mut row, next);
+    }
+    row[b.len()]
+}
+
 /// Whether a message of `kind` asks its recipient to confirm, or for another time.
 pub fn asks(settings: &Settings, kind: Kind) -> bool {
     kind == Kind::LessonReminder && settings.types.lesson_reminder.asks_for_answer

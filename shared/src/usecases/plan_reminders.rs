@@ -39,14 +39,16 @@ fn one_tenant(tenant: &TenantId, planned: Result<usize, ContextError>) -> usize 
     })
 }
 
-async fn plan_tenant_lessons(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
+/// Plans the lesson reminders of one tenant.
+pub(super) async fn plan_tenant_lessons(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let reach = HORIZON + longest(settings.offsets(Kind::LessonReminder));
     let lessons = lessons::starting(cx.table().await?, tenant, now, now + reach).await?;
     plan_lessons(cx, tenant, &settings, &lessons, now).await
 }
 
-async fn plan_tenant_payments(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
+/// Plans the payment reminders of one tenant.
+pub(super) async fn plan_tenant_payments(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {
     let settings = cx.settings(tenant, now).await?;
     let reach = HORIZON + longest(settings.offsets(Kind::PaymentReminder));
     let today = settings.time_zone.wall(now).date();

@@ -12,18 +12,23 @@ use super::{Scope, Wish};
 const LONGEST_TEXT: usize = 1600;
 
 /// A tenant's own words, and what it answers. Part of the tenant's settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct ConsentSettings {
     /// Whose usual words are understood besides English ones.
     pub languages: Vec<Language>,
-    /// Further words, each the whole of a text.
+    /// Further words of opting out, each the whole of a text.
     pub stop_words: Vec<String>,
+    /// Further words of opting in.
     pub start_words: Vec<String>,
+    /// Further words of a call for help.
     pub help_words: Vec<String>,
-    /// What is answered, with `{name}` for the tenant's; the default text when absent. An empty text answers nothing.
+    /// What is answered to an opt-out, with `{name}` for the tenant's; the default text when absent. An empty text answers
+    /// nothing.
     pub stop_text: Option<String>,
+    /// The same, to an opt-in.
     pub start_text: Option<String>,
+    /// The same, to a call for help.
     pub help_text: Option<String>,
     /// Whether Twilio answers its own words on SMS and MMS, as it does unless its support switched that off.
     pub twilio_answers: bool,
@@ -45,7 +50,7 @@ impl Default for ConsentSettings {
 }
 
 /// A language whose usual words we know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
     Es,
