@@ -87,6 +87,10 @@ impl<T: Clone> Belief<T> {
         change(self.lock().entry((tenant.clone(), name.to_string())).or_default())
     }
 
+    pub fn forget(&self, tenant: &TenantId, name: &str) {
+        self.lock().remove(&(tenant.clone(), name.to_string()));
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(TenantId, String), T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -207,6 +211,11 @@ impl Context {
             self.beliefs.templates.set(tenant, &key, (now, template.clone()));
         }
         Ok(template)
+    }
+
+    /// Reads the tenant's template of this name anew: it has changed.
+    pub fn forget_template(&self, tenant: &TenantId, name: &str) {
+        self.beliefs.templates.forget(tenant, &template_key(name));
     }
 
     /// Where the tenant's messages go.
