@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::channel::{Channel, ChannelPreference};
+use super::consent::normalised;
 use super::local_time::{QuietHours, Zone};
 use super::phone::PhoneNumber;
+use super::school_event::is_id;
 
 /// A contact as stored; groups are stored beside it too, by group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,10 @@ pub struct Contact {
     pub opted_out_categories: BTreeSet<Category>,
     /// Columns of the file that we do not know, by [`attribute_key`]; templates may use them.
     pub attributes: BTreeMap<String, String>,
+    /// Keyed hashes of numbers that were this contact's before: what went there is found by them when the
+    /// contact is to be forgotten. The store keeps them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub former_numbers: BTreeSet<String>,
 }
 
 /// A number as given. An unusable one is kept: it says why somebody got nothing.
@@ -42,6 +48,15 @@ impl Number {
         match self {
             Number::Usable(number) => Some(number),
             Number::Absent | Number::Unusable(_) => None,
+        }
+    }
+
+    /// In E.164, or as it was given if it is none.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Number::Usable(number) => Some(number.e164()),
+            Number::Unusable(given) => Some(given),
+            Number::Absent => None,
         }
     }
 }
@@ -92,6 +107,7 @@ impl Contact {
             opted_out: false,
             opted_out_categories: BTreeSet::new(),
             attributes: BTreeMap::new(),
+            former_numbers: BTreeSet::new(),
         }
     }
 
@@ -108,6 +124,70 @@ impl Contact {
     pub fn number(&self, channel: Channel) -> Option<&PhoneNumber> {
         self.number_given(channel).usable()
     }
+
+    /// Every number that reaches this contact, each once.
+    pub fn numbers(&self) -> BTreeSet<&PhoneNumber> {
+        [&self.phone, &self.whatsapp].into_iter().filter_map(Number::usable).collect()
+    }
+
+    /// `Amelia`, of `Amelia Hart` and of `Hart, Amelia`.
+    pub fn first_name(&self) -> &str {
+        let given = self.name.split_once(',').map(|(_, given)| given.trim()).filter(|given| !given.is_empty());
+        given.unwrap_or(&self.name).split_whitespace().next().unwrap_or_default()
+    }
+}
+
+/// Whether a text can become the id of a contact or the name of a group: both stand in keys and in paths.
+pub fn is_path_name(text: &str) -> bool {
+    is_id(text) && text.trim() == text && !text.chars().any(|c| c == '/' || c.is_control()) && !matches!(text, "." | "..")
+}
+
+/// What somebody types to find a contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// In lower case.
+    text: String,
+    /// As names are compared.
+    words: Vec<String>,
+    /// The end of a number, if it may be one.
+    digits: Option<String>,
+}
+
+/// Fewer digits at the end of a number say nothing.
+const FEWEST_DIGITS: usize = 4;
+
+impl Search {
+    /// `None` for nothing.
+    pub fn of(text: &str) -> Option<Self> {
+        let text = text.trim().to_lowercase();
+        if text.is_empty() {
+            return None;
+        }
+        let is_number = text.chars().all(|c| c.is_ascii_digit() || c.is_whitespace() || "+-.()/".contains(c));
+        let digits = Some(digits(&text)).filter(|digits| is_number && digits.len() >= FEWEST_DIGITS);
+        let words = normalised(&text).split_whitespace().map(str::to_string).collect();
+        Some(Self { text, words, digits })
+    }
+
+    /// Whether every word is in the contact's name, without case and accents; or the text in its id or e-mail address;
+    /// or its digits end one of its numbers.
+    pub fn finds(&self, contact: &Contact) -> bool {
+        let name = normalised(&contact.name);
+        let is_in = |text: &str| text.to_lowercase().contains(&self.text);
+        let ends = |number: &Number| match (number.text(), &self.digits) {
+            (Some(text), Some(end)) => digits(text).ends_with(end.as_str()),
+            _ => false,
+        };
+        (!self.words.is_empty() && self.words.iter().all(|word| name.contains(word.as_str())))
+            || is_in(&contact.id)
+            || contact.email.as_deref().is_some_and(is_in)
+            || ends(&contact.phone)
+            || ends(&contact.whatsapp)
+    }
+}
+
+fn digits(text: &str) -> String {
+    text.chars().filter(char::is_ascii_digit).collect()
 }
 
 /// How an attribute's name is compared: without case, spaces, `_` and `-`, as headers are.
@@ -162,15 +242,69 @@ impl Category {
         }
     }
 
-    /// A category as a school's contacts file names it: the five that a school has.
+    /// A category by its word, in any case. A school's files name the first five; what is exported may name any.
     pub fn parse(text: &str) -> Option<Self> {
-        match text.to_ascii_lowercase().as_str() {
-            "lessons" => Some(Self::Lessons),
-            "payments" => Some(Self::Payments),
-            "schedule" => Some(Self::Schedule),
-            "attendance" => Some(Self::Attendance),
-            "marketing" => Some(Self::Marketing),
-            _ => None,
+        let word = text.to_ascii_lowercase();
+        Self::ALL.into_iter().find(|category| category.word() == word)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn somebody(name: &str) -> Contact {
+        let number = PhoneNumber::from_e164("+15550100201").unwrap();
+        Contact {
+            id: "S-7".into(),
+            name: name.into(),
+            email: Some("Zoe@Families.example".into()),
+            whatsapp: Number::Unusable("office 4711".into()),
+            ..Contact::unknown(number)
         }
+    }
+
+    fn finds(text: &str, contact: &Contact) -> bool {
+        Search::of(text).unwrap().finds(contact)
+    }
+
+    #[test]
+    fn a_contact_is_found_by_whatever_people_type() {
+        let zoe = somebody("Zoë O’Hára-Łuk");
+        for text in
+            ["zoe", "ZOË", "ohara zo", "luk", "s-7", "@families", "0201", "010-0201", "(555) 010-0201", "+1 555 010 0201", "4711"]
+        {
+            assert!(finds(text, &zoe), "{text}");
+        }
+        for text in ["zoes", "anna", "zoe anna", "201", "0202", "…"] {
+            assert!(!finds(text, &zoe), "{text}");
+        }
+        assert_eq!(Search::of(" "), None);
+    }
+
+    #[test]
+    fn a_first_name_comes_first_or_after_the_comma() {
+        for (name, first) in
+            [("Amelia Hart", "Amelia"), ("Hart, Amelia Rose", "Amelia"), ("Hart,", "Hart,"), ("Cher", "Cher"), ("", "")]
+        {
+            assert_eq!(somebody(name).first_name(), first, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_paths_is_no_path_of_its_own() {
+        for good in ["S01", "Theory 1", "学生", "a#b", "c_0f"] {
+            assert!(is_path_name(good), "{good}");
+        }
+        for bad in ["", " S01", "a/b", ".", "..", "a\nb", &"x".repeat(501)] {
+            assert!(!is_path_name(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_category_is_read_by_its_word() {
+        assert!(Category::ALL.into_iter().all(|category| Category::parse(&category.word().to_uppercase()) == Some(category)));
+        assert_eq!(Category::parse("homework"), None);
     }
 }

@@ -15,25 +15,59 @@ const REQUIRED: [&str; 3] = ["id", "name", "phone"];
 const OPTIONAL: [&str; 8] =
     ["whatsapp", "email", "channel", "timezone", "groups", "quiet_hours", "opted_out", "opted_out_categories"];
 
-/// Reads the contacts. An unusable number is no bad row: it is kept, to say why somebody got nothing.
+/// Reads the contacts. An unusable number is no bad row: it is kept, to say why somebody got nothing. Whoever has the
+/// contacts from [`contacts_and_columns`] is told of it.
 ///
 /// # Errors
 /// [`FileError::MissingColumns`] if the header lacks `id`, `name` or `phone`.
 pub fn contacts(file: &str, bytes: &[u8], settings: &Settings, report: &mut Report) -> Result<Vec<Contact>, FileError> {
+    read_all(file, bytes, settings, report, |_, _, _| {}).map(|(contacts, _)| contacts)
+}
+
+/// The contacts, and which columns the file has, by
+/// [`attribute_key`](crate::domain::contact::attribute_key): of others it says nothing. Numbers that cannot be used are
+/// reported, and their rows are used.
+///
+/// # Errors
+/// As [`contacts`].
+pub fn contacts_and_columns(
+    file: &str,
+    bytes: &[u8],
+    settings: &Settings,
+    report: &mut Report,
+) -> Result<(Vec<Contact>, BTreeSet<String>), FileError> {
+    read_all(file, bytes, settings, report, |row, column, error| {
+        row.report(column, format!("{error}: kept as it is, and nothing is sent to it"));
+    })
+}
+
+/// `tell` hears of every number that cannot be used.
+fn read_all(
+    file: &str,
+    bytes: &[u8],
+    settings: &Settings,
+    report: &mut Report,
+    tell: impl Fn(&mut Row<'_>, &str, PhoneError),
+) -> Result<(Vec<Contact>, BTreeSet<String>), FileError> {
     let table = Table::read(file, bytes, &REQUIRED, &OPTIONAL)?;
     let mut ids = HashSet::new();
     let mut contacts = Vec::new();
     for mut row in table.rows() {
-        let read = contact(&mut row, settings, &ids);
+        let read = contact(&mut row, settings, &ids, &tell);
         if let Some(contact) = row.finish(read, report) {
             ids.insert(contact.id.clone());
             contacts.push(contact);
         }
     }
-    Ok(contacts)
+    Ok((contacts, table.names()))
 }
 
-fn contact(row: &mut Row<'_>, settings: &Settings, ids: &HashSet<String>) -> Option<Contact> {
+fn contact(
+    row: &mut Row<'_>,
+    settings: &Settings,
+    ids: &HashSet<String>,
+    tell: impl Fn(&mut Row<'_>, &str, PhoneError),
+) -> Option<Contact> {
     let id = row.new_id(ids);
     let name = row.required("name");
     let email = row.field("email");
@@ -46,11 +80,23 @@ fn contact(row: &mut Row<'_>, settings: &Settings, ids: &HashSet<String>) -> Opt
     if groups.iter().any(|group| group.len() > super::LONGEST_ID) {
         row.reject("groups", super::too_long());
     }
+    let mut number = |column: &str| {
+        let text = row.field(column);
+        match PhoneNumber::parse(text, &settings.default_region, settings.strictness()) {
+            Ok(number) => Number::Usable(number),
+            Err(PhoneError::Empty) => Number::Absent,
+            Err(error) => {
+                tell(row, column, error);
+                Number::Unusable(text.to_string())
+            }
+        }
+    };
+    let (phone, whatsapp) = (number("phone"), number("whatsapp"));
     Some(Contact {
         id: id?,
         name: name?.to_string(),
-        phone: number(row.field("phone"), settings),
-        whatsapp: number(row.field("whatsapp"), settings),
+        phone,
+        whatsapp,
         email: (!email.is_empty()).then(|| email.to_string()),
         channel,
         time_zone,
@@ -59,15 +105,8 @@ fn contact(row: &mut Row<'_>, settings: &Settings, ids: &HashSet<String>) -> Opt
         opted_out: opted_out.unwrap_or(false),
         opted_out_categories: opted_out_categories.unwrap_or_default(),
         attributes: row.extra().collect(),
+        former_numbers: BTreeSet::new(),
     })
-}
-
-fn number(text: &str, settings: &Settings) -> Number {
-    match PhoneNumber::parse(text, &settings.default_region, settings.strictness()) {
-        Ok(number) => Number::Usable(number),
-        Err(PhoneError::Empty) => Number::Absent,
-        Err(_) => Number::Unusable(text.to_string()),
-    }
 }
 
 fn groups(row: &Row<'_>) -> Vec<String> {
@@ -127,12 +166,35 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_cannot_be_used_is_told_where_files_are_imported() {
+        let text = "id,name,phone,whatsapp\nS1,Ana,call me,+12125550161\nS2,Ben,,x\n";
+        let mut report = Report::default();
+
+        let (told, _) = contacts_and_columns("contacts.csv", text.as_bytes(), &tenant(), &mut report).unwrap();
+        let (kept, silent) = read(text);
+
+        assert_eq!((told.len(), &told), (2, &kept));
+        assert_eq!((places(&report), report.refused), (vec!["2 phone".to_string(), "3 whatsapp".to_string()], 0));
+        assert!(report.bad.iter().all(|bad| !bad.refused && bad.reason.contains("nothing is sent")), "{report:?}");
+        assert_eq!(silent, Report::default());
+    }
+
+    #[test]
     fn a_contact_needs_only_an_id_and_a_name() {
         let (contacts, report) = read("id,name,phone\nS1,Amelia\n");
 
         assert_eq!(report, Report::default());
         assert_eq!((&contacts[0].phone, &contacts[0].whatsapp), (&Number::Absent, &Number::Absent));
         assert!(!contacts[0].opted_out);
+    }
+
+    #[test]
+    fn the_columns_of_the_file_are_told_as_they_are_compared() {
+        let text = "ID,Name,Phone,Opted Out,Shoe-Size,\nS1,Ana,,,\n";
+
+        let (_, columns) = contacts_and_columns("contacts.csv", text.as_bytes(), &tenant(), &mut Report::default()).unwrap();
+
+        assert_eq!(columns.iter().map(String::as_str).collect::<Vec<_>>(), ["id", "name", "optedout", "phone", "shoesize"]);
     }
 
     #[test]
@@ -148,6 +210,8 @@ mod tests {
 
         let names: Vec<&str> = contacts.iter().map(|contact| contact.name.as_str()).collect();
         assert_eq!(names, ["Good", "Good after all"]);
+        assert_eq!(report.refused, 3);
+        assert!(report.bad.iter().all(|bad| bad.refused));
         assert_eq!(
             places(&report),
             [

@@ -14,6 +14,9 @@ use crate::domain::tenant::TenantId;
 use crate::store::consents;
 use crate::store::{StoreError, Table, contacts, messages, write_all_if};
 
+/// Others may change a contact between our looks so often.
+const TRIES: u32 = 8;
+
 /// A wish that did not come from the number itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Entered {
@@ -73,13 +76,20 @@ pub async fn record_wish(
 
 /// Takes back what the tenant's own record of a contact opts out of.
 async fn lift(table: &Table, tenant: &TenantId, contact: &str, scope: &Scope) -> Result<(), StoreError> {
-    let Some(mut contact) = contacts::get_many(table, tenant, &[contact]).await?.remove(contact) else { return Ok(()) };
-    match scope {
-        Scope::All => {
-            contact.opted_out = false;
-            contact.opted_out_categories.clear();
+    for _ in 0..TRIES {
+        // Whoever was forgotten meanwhile does not come back.
+        let Some(known) = contacts::read(table, tenant, contact).await? else { return Ok(()) };
+        let mut lifted = known.contact.clone();
+        match scope {
+            Scope::All => {
+                lifted.opted_out = false;
+                lifted.opted_out_categories.clear();
+            }
+            Scope::Only(categories) => lifted.opted_out_categories.retain(|category| !categories.contains(category)),
         }
-        Scope::Only(categories) => contact.opted_out_categories.retain(|category| !categories.contains(category)),
+        if contacts::replace(table, tenant, Some(&known), lifted).await?.is_some() {
+            return Ok(());
+        }
     }
-    contacts::put_many(table, tenant, &[contact]).await
+    Err(StoreError::Unreachable("a contact kept changing".into()))
 }
