@@ -37,6 +37,7 @@ pub fn events(file: &str, bytes: &[u8], report: &mut Report) -> Vec<TimedEvent> 
                 line,
                 column: column.to_string(),
                 reason,
+                refused: true,
             })),
         }
     }

@@ -1,6 +1,6 @@
 //! `lessons.csv`: the timetable as a table. The calendar has its own module.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
@@ -26,6 +26,20 @@ pub fn lessons(
     roster: &Roster,
     report: &mut Report,
 ) -> Result<Vec<Lesson>, FileError> {
+    lessons_and_columns(file, bytes, settings, roster, report).map(|(lessons, _)| lessons)
+}
+
+/// The lessons, and which columns the file has, by [`attribute_key`](crate::domain::contact::attribute_key).
+///
+/// # Errors
+/// As [`lessons`].
+pub fn lessons_and_columns(
+    file: &str,
+    bytes: &[u8],
+    settings: &Settings,
+    roster: &Roster,
+    report: &mut Report,
+) -> Result<(Vec<Lesson>, BTreeSet<String>), FileError> {
     let table = Table::read(file, bytes, &REQUIRED, &OPTIONAL)?;
     let mut ids = HashSet::new();
     let mut lessons = Vec::new();
@@ -36,7 +50,7 @@ pub fn lessons(
             lessons.push(lesson);
         }
     }
-    Ok(lessons)
+    Ok((lessons, table.names()))
 }
 
 fn lesson(row: &mut Row<'_>, tenant_zone: &Zone, roster: &Roster, ids: &HashSet<String>) -> Option<Lesson> {
@@ -45,7 +59,8 @@ fn lesson(row: &mut Row<'_>, tenant_zone: &Zone, roster: &Roster, ids: &HashSet<
     let teacher = row.required("teacher");
     // An unknown zone is reported in its own place; whether the start can be read does not hang on it.
     let start_zone = Zone::parse(row.field("timezone")).unwrap_or_else(|_| tenant_zone.clone());
-    let starts_at = row.required_as("starts_at", form(|text| parse_start(text, &start_zone), "a date and time"));
+    let starts_at =
+        row.required_as("starts_at", form(|text| parse_start(text, &start_zone), "a date and time (2026-11-23T09:00)"));
     let names = row.list("students");
     if names.is_empty() {
         row.reject("students", "empty");
@@ -127,6 +142,7 @@ mod tests {
 
         assert_eq!(places(&report), ["2 students", "2 students", "3 students"]);
         assert_eq!(report.bad[0].reason, "no contact or group 'S99'");
+        assert!(report.refused == 0 && report.bad.iter().all(|bad| !bad.refused));
         assert_eq!(lessons[0].students.contacts, ["S2"]);
         assert_eq!(lessons[1].students, Students::default());
     }
@@ -149,6 +165,6 @@ mod tests {
         assert_eq!(places(&report)[..8], first);
         assert_eq!(places(&report)[8..], ["3 timezone", "4 starts_at", "4 duration_minutes", "5 starts_at", "7 id"]);
         assert_eq!(report.bad[5].reason, "not a number: 'an hour'");
-        assert_eq!(report.bad[9].reason, "not a date and time: '2026-02-30 10:00'");
+        assert_eq!(report.bad[9].reason, "not a date and time (2026-11-23T09:00): '2026-02-30 10:00'");
     }
 }

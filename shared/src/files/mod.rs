@@ -20,10 +20,10 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use serde::Serialize;
 
 pub use calendar::calendar;
-pub use contacts::contacts;
+pub use contacts::{contacts, contacts_and_columns};
 pub use events::{TimedEvent, events};
-pub use lessons::lessons;
-pub use payments::payments;
+pub use lessons::{lessons, lessons_and_columns};
+pub use payments::{calendar_date, payments, payments_and_columns};
 pub use roster::{Attendee, Roster};
 pub use settings::settings;
 
@@ -31,6 +31,8 @@ pub use settings::settings;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub bad: Vec<BadRow>,
+    /// How many rows, or events of a calendar, are not used.
+    pub refused: u32,
     pub notes: Vec<Note>,
 }
 
@@ -43,6 +45,8 @@ pub struct BadRow {
     /// The column by its name in reminders.md §5, the calendar's property or the event's field.
     pub column: String,
     pub reason: String,
+    /// Nothing of its row is used; else the row is used without this value.
+    pub refused: bool,
 }
 
 /// `contacts.csv:14: timezone: unknown time zone: 'Mars/Olympus_Mons'`.
@@ -80,6 +84,13 @@ pub enum FileError {
     /// Something else lies under the calendar's name.
     #[error("{file}: not an iCalendar file: there is no BEGIN:VCALENDAR")]
     NotACalendar { file: String },
+}
+
+/// Whether these bytes are an iCalendar file, whatever they are called.
+pub fn is_calendar(bytes: &[u8]) -> bool {
+    const BEGIN: &str = "BEGIN:VCALENDAR";
+    let text = decode(bytes);
+    trim(&text).get(..BEGIN.len()).is_some_and(|start| start.eq_ignore_ascii_case(BEGIN))
 }
 
 /// The text of a file: UTF-8 with or without BOM, or UTF-16 with BOM.
@@ -176,6 +187,14 @@ mod tests {
     }
 
     #[test]
+    fn a_calendar_is_told_from_a_table_by_its_beginning() {
+        assert!(is_calendar(b"\xEF\xBB\xBF\r\nbegin:vcalendar\r\n"));
+        assert!(is_calendar(&utf16("BEGIN:VCALENDAR\r\n")));
+        assert!(!is_calendar(b"id,subject\n1,BEGIN:VCALENDAR"));
+        assert!(!is_calendar("é".as_bytes()));
+    }
+
+    #[test]
     fn lines_end_in_any_way() {
         let lines: Vec<_> = physical_lines(b"a\r\n\nb\rc").collect();
         assert_eq!(lines, [(1, &b"a"[..]), (2, &b""[..]), (3, &b"b"[..]), (4, &b"c"[..])]);
@@ -188,7 +207,8 @@ mod tests {
 
     #[test]
     fn reports_read_as_one_line() {
-        let bad = BadRow { file: "contacts.csv".into(), line: 14, column: "timezone".into(), reason: "empty".into() };
+        let (column, reason) = ("timezone".into(), "empty".into());
+        let bad = BadRow { file: "contacts.csv".into(), line: 14, column, reason, refused: true };
         assert_eq!(bad.to_string(), "contacts.csv:14: timezone: empty");
         assert!(quoted(&"é".repeat(100)).chars().count() < 70);
     }

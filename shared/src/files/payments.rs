@@ -1,6 +1,6 @@
 //! `payments.csv`: what is owed, by whom, until when.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -28,6 +28,20 @@ pub fn payments(
     roster: &Roster,
     report: &mut Report,
 ) -> Result<Vec<Payment>, FileError> {
+    payments_and_columns(file, bytes, settings, roster, report).map(|(payments, _)| payments)
+}
+
+/// The payments, and which columns the file has, by [`attribute_key`](crate::domain::contact::attribute_key).
+///
+/// # Errors
+/// As [`payments`].
+pub fn payments_and_columns(
+    file: &str,
+    bytes: &[u8],
+    settings: &Settings,
+    roster: &Roster,
+    report: &mut Report,
+) -> Result<(Vec<Payment>, BTreeSet<String>), FileError> {
     let table = Table::read(file, bytes, &REQUIRED, &OPTIONAL)?;
     let mut ids = HashSet::new();
     let mut payments = Vec::new();
@@ -38,14 +52,14 @@ pub fn payments(
             payments.push(payment);
         }
     }
-    Ok(payments)
+    Ok((payments, table.names()))
 }
 
 fn payment(row: &mut Row<'_>, settings: &Settings, roster: &Roster, ids: &HashSet<String>) -> Option<Payment> {
     let id = row.new_id(ids);
     let contact = row.required_as("student", |id| known_contact(id, roster));
-    let amount = row.required_as("amount", form(Micros::parse, "an amount"));
-    let due_date = row.required_as("due_date", form(calendar_date, "a date"));
+    let amount = row.required_as("amount", form(Micros::parse, "an amount (150.00)"));
+    let due_date = row.required_as("due_date", form(calendar_date, "a date (2026-11-24)"));
     let currency = row.optional("currency", form(Currency::parse, "a currency"));
     let course = row.field("course");
     let status = row.optional("status", word(PaymentStatus::parse, "due, paid, void"));
@@ -67,7 +81,7 @@ fn known_contact(id: &str, roster: &Roster) -> Result<String, String> {
 }
 
 /// `2026-03-09` and nothing else: `3/9/2026` is March here and September there.
-fn calendar_date(text: &str) -> Option<Date> {
+pub fn calendar_date(text: &str) -> Option<Date> {
     let form = text.bytes().enumerate().all(|(at, b)| if matches!(at, 4 | 7) { b == b'-' } else { b.is_ascii_digit() });
     if text.len() == 10 && form { text.parse().ok() } else { None }
 }
@@ -124,7 +138,7 @@ mod tests {
             ["4 student", "4 amount", "4 due_date", "5 student", "5 amount", "5 due_date", "6 amount", "6 due_date", "8 id"]
         );
         assert_eq!(report.bad[6].reason, "no contact 'S98'");
-        assert_eq!(report.bad[7].reason, "not an amount: '12O.00'");
-        assert_eq!(report.bad[8].reason, "not a date: '3/9/2026'");
+        assert_eq!(report.bad[7].reason, "not an amount (150.00): '12O.00'");
+        assert_eq!(report.bad[8].reason, "not a date (2026-11-24): '3/9/2026'");
     }
 }

@@ -35,6 +35,11 @@ impl Roster {
         roster
     }
 
+    /// Those of whom nothing else is known: contacts by id, groups by name.
+    pub fn of(contacts: impl IntoIterator<Item = String>, groups: impl IntoIterator<Item = String>) -> Self {
+        Self { ids: contacts.into_iter().collect(), groups: groups.into_iter().collect(), by_email: HashMap::new() }
+    }
+
     /// Contact ids come before group names; both are compared exactly.
     pub fn resolve(&self, name: &str) -> Attendee {
         if self.is_contact(name) {
@@ -48,6 +53,10 @@ impl Roster {
 
     pub fn is_contact(&self, id: &str) -> bool {
         self.ids.contains(id)
+    }
+
+    pub fn is_group(&self, name: &str) -> bool {
+        self.groups.contains(name)
     }
 
     /// The ids of all contacts with this address, in the order of the file.

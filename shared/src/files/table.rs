@@ -2,7 +2,7 @@
 //!
 //! Which columns there are, and what they mean, is decided by the file that asks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use csv::{ReaderBuilder, StringRecord};
 
@@ -46,6 +46,11 @@ impl Table {
         Ok(Self { file: file.to_string(), columns, extra, rows: records.collect() })
     }
 
+    /// The columns that the file has, by [`attribute_key`].
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.columns.keys().cloned().collect()
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         self.rows.iter().map(move |(line, record)| Row { table: self, line: *line, record, bad: Vec::new(), rejected: false })
     }
@@ -85,7 +90,7 @@ impl<'t> Row<'t> {
     /// Reports the value and keeps the row.
     pub(super) fn report(&mut self, column: &str, reason: impl Into<String>) {
         let (file, line) = (self.table.file.clone(), self.line);
-        self.bad.push(BadRow { file, line, column: column.to_string(), reason: reason.into() });
+        self.bad.push(BadRow { file, line, column: column.to_string(), reason: reason.into(), refused: false });
     }
 
     /// Reports the value; the row is not used.
@@ -144,6 +149,10 @@ impl<'t> Row<'t> {
 
     /// Hands over what was found wrong, and what was read unless that rejects the row.
     pub(super) fn finish<T>(mut self, read: Option<T>, report: &mut Report) -> Option<T> {
+        for bad in &mut self.bad {
+            bad.refused = self.rejected;
+        }
+        report.refused += u32::from(self.rejected);
         report.bad.append(&mut self.bad);
         read.filter(|_| !self.rejected)
     }

@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::move_lesson::tell_students;
-use super::save_lessons::cancel_outdated;
+use super::move_lesson::{take_back, tell_students};
+use super::save_lessons::{TRIES, cancel_outdated, is_later, kept_changing};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus};
 use crate::domain::message::{Facts, MessageId};
@@ -12,19 +12,32 @@ use crate::store::lessons;
 
 /// Cancels `lesson`, and answers the ids of the messages that tell of it.
 ///
-/// As when moving, the messages are written before the lesson.
+/// As when moving, the messages are written before the lesson, and the lesson is the one of the table.
 pub async fn cancel_lesson(
     cx: &Context,
     tenant: &TenantId,
-    mut lesson: Lesson,
+    lesson: Lesson,
     now: Timestamp,
 ) -> Result<Vec<MessageId>, ContextError> {
-    let mut told = Vec::new();
-    if lesson.status == LessonStatus::Scheduled {
-        told = tell_students(cx, tenant, &lesson, &Facts::Cancelled { start: lesson.starts_at }, now).await?;
-        lesson.status = LessonStatus::Cancelled;
-        lessons::put_many(cx.table().await?, tenant, std::slice::from_ref(&lesson)).await?;
+    let table = cx.table().await?;
+    for attempt in 0..TRIES {
+        let Some(seen) = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id) else { return Ok(Vec::new()) };
+        if attempt > 0 && is_later(&seen.value, &lesson) {
+            return Ok(Vec::new());
+        }
+        let mut cancelled = Lesson { changed_at: lesson.changed_at, ..seen.value.clone() };
+        let mut told = Vec::new();
+        if cancelled.status == LessonStatus::Scheduled {
+            told = tell_students(cx, tenant, &cancelled, &Facts::Cancelled { start: cancelled.starts_at }, now).await?;
+            cancelled.status = LessonStatus::Cancelled;
+            if !lessons::replace(table, tenant, &cancelled, &seen).await? {
+                // Of the same version the second try tells the same.
+                take_back(cx, tenant, &lesson.id, &told, |there| there.version == cancelled.version, now).await?;
+                continue;
+            }
+        }
+        cancel_outdated(cx, tenant, &cancelled, now).await?;
+        return Ok(told);
     }
-    cancel_outdated(cx, tenant, &lesson, now).await?;
-    Ok(told)
+    Err(kept_changing())
 }

@@ -2,19 +2,24 @@
 
 use jiff::Timestamp;
 
+use super::cancel_planned::canceled;
 use super::plan_reminders::{Groups, plan_lessons};
-use super::save_lessons::cancel_outdated;
+use super::save_lessons::{TRIES, cancel_outdated, is_later, kept_changing};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus};
-use crate::domain::message::{Facts, Message, MessageId, Plan};
+use crate::domain::message::{Facts, Message, MessageId, Plan, Reason, Status};
 use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
+use crate::store::messages::Change;
 use crate::store::{lessons, messages};
 
 /// Moves `lesson` to `to`, and answers the ids of the messages that tell of it.
 ///
 /// The messages are written before the lesson: after a crash in between, the repeated event finds
-/// the lesson unmoved and derives the same messages again.
+/// the lesson unmoved and derives the same messages again. Another start is told by messages of its own.
+///
+/// What is moved is the lesson as the table has it; of `lesson` counts when it changed, as who asks for it says.
+/// Where somebody else is faster, and later than that, theirs stays and nobody is told.
 pub async fn move_lesson(
     cx: &Context,
     tenant: &TenantId,
@@ -24,20 +29,55 @@ pub async fn move_lesson(
 ) -> Result<Vec<MessageId>, ContextError> {
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
-    let from = lesson.starts_at;
-    let mut moved = lesson;
-    let mut told = Vec::new();
-    if from != to {
-        moved.starts_at = to;
-        moved.version += 1;
-        if moved.status == LessonStatus::Scheduled {
-            told = tell_students(cx, tenant, &moved, &Facts::Moved { from, to }, now).await?;
+    for attempt in 0..TRIES {
+        let Some(seen) = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id) else { return Ok(Vec::new()) };
+        if attempt > 0 && is_later(&seen.value, &lesson) {
+            return Ok(Vec::new());
         }
-        lessons::put_many(table, tenant, std::slice::from_ref(&moved)).await?;
+        let from = seen.value.starts_at;
+        let mut moved = Lesson { changed_at: lesson.changed_at, ..seen.value.clone() };
+        let mut told = Vec::new();
+        if from != to {
+            moved.starts_at = to;
+            moved.version += 1;
+            if moved.status == LessonStatus::Scheduled {
+                told = tell_students(cx, tenant, &moved, &Facts::Moved { from, to }, now).await?;
+            }
+            if !lessons::replace(table, tenant, &moved, &seen).await? {
+                // Of the same version the second try tells the same, and so did whoever moved it to the same start.
+                let is_told = |there: &Lesson| {
+                    there.version == seen.value.version || (there.version == moved.version && there.starts_at == to)
+                };
+                take_back(cx, tenant, &lesson.id, &told, is_told, now).await?;
+                continue;
+            }
+        }
+        cancel_outdated(cx, tenant, &moved, now).await?;
+        plan_lessons(cx, tenant, &settings, std::slice::from_ref(&moved), now).await?;
+        return Ok(told);
     }
-    cancel_outdated(cx, tenant, &moved, now).await?;
-    plan_lessons(cx, tenant, &settings, std::slice::from_ref(&moved), now).await?;
-    Ok(told)
+    Err(kept_changing())
+}
+
+/// Takes back what of `told` has not gone yet, since somebody else was faster to change the lesson; unless
+/// `is_told` says that it holds for the lesson as it is now.
+pub(super) async fn take_back(
+    cx: &Context,
+    tenant: &TenantId,
+    lesson: &str,
+    told: &[MessageId],
+    is_told: impl Fn(&Lesson) -> bool,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let table = cx.table().await?;
+    if lessons::get(table, tenant, lesson).await?.is_some_and(|there| is_told(&there)) {
+        return Ok(());
+    }
+    let told = messages::get_many(table, tenant, told).await?;
+    let waiting = told.into_iter().filter(|message| message.status == Status::Scheduled);
+    let changes: Vec<Change> = waiting.map(|message| Change::of(canceled(message, Reason::Moved, now))).collect();
+    messages::write(table, tenant, &changes, None).await?;
+    Ok(())
 }
 
 /// Writes a schedule change to everybody who attends `lesson`, due at once.

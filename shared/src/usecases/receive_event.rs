@@ -3,19 +3,20 @@
 use jiff::Timestamp;
 
 use super::cancel_lesson::cancel_lesson;
+use super::find_students::find_students;
+use super::hint_due::hint_due;
 use super::move_lesson::move_lesson;
-use super::record_attendance::record_attendance;
+use super::record_attendance::{Attendance, Recorded, record_attendance};
 use super::save_lessons::save_lessons;
 use super::settle_payment::settle_payment;
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus, Students};
 use crate::domain::local_time::{self, Zone};
 use crate::domain::message::MessageId;
+use crate::domain::payment::PaymentStatus;
 use crate::domain::school_event::{LessonCreated, SchoolEvent};
 use crate::domain::tenant::{Settings, TenantId};
-use crate::queue;
-use crate::store::{contacts, lessons, payments};
-use crate::telemetry::Chain;
+use crate::store::{lessons, payments};
 
 /// What became of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +37,7 @@ pub async fn receive_event(
 ) -> Result<Received, ContextError> {
     let received = act(cx, tenant, event, at, now).await?;
     match &received {
-        Received::Done(ids) if !ids.is_empty() => {
-            if let Err(error) = queue::hint(&cx.queue, &cx.config.queue_url, tenant, ids).await {
-                tracing::warn!(%tenant, error = %Chain(&error), "no hint was queued: the minute tick sends these");
-            }
-        }
-        Received::Done(_) => {}
+        Received::Done(ids) => hint_due(cx, tenant, ids).await,
         Received::Ignored(why) => tracing::warn!(%tenant, why, "an event was ignored"),
     }
     Ok(received)
@@ -70,15 +66,18 @@ async fn act(
         },
         SchoolEvent::AttendanceRecorded(event) => match lessons::get(table, tenant, &event.lesson).await? {
             Some(lesson) => {
-                let id = record_attendance(cx, tenant, &lesson, &event.contact, &event.status, at, now).await?;
-                Ok(Received::Done(vec![id]))
+                let attendance = Attendance { contact: &event.contact, status: &event.status, recorded_at: at, key: None };
+                match record_attendance(cx, tenant, &lesson, attendance, now).await? {
+                    Recorded::Told(id) => Ok(Received::Done(vec![id])),
+                    Recorded::KeyTaken => Ok(Received::Done(Vec::new())),
+                }
             }
             None => Ok(Received::Ignored("no such lesson")),
         },
         SchoolEvent::PaymentSettled(event) => match payments::get(table, tenant, &event.payment).await? {
             Some(mut payment) => {
                 payment.changed_at = at;
-                settle_payment(cx, tenant, payment, now).await?;
+                settle_payment(cx, tenant, payment, PaymentStatus::Paid, now).await?;
                 Ok(Received::Done(Vec::new()))
             }
             None => Ok(Received::Ignored("no such payment")),
@@ -137,20 +136,13 @@ fn zone(settings: &Settings, name: Option<&str>) -> Option<Zone> {
     }
 }
 
-/// Contact ids, and what is none but has members is a group; the rest is logged and left out.
+/// Who attends; names that are nobody's are logged and left out.
 async fn students(cx: &Context, tenant: &TenantId, names: &[String]) -> Result<Students, ContextError> {
-    let table = cx.table().await?;
-    let ids: Vec<&str> = names.iter().map(String::as_str).collect();
-    let known = contacts::get_many(table, tenant, &ids).await?;
-    let mut students = Students::default();
-    for name in names {
-        if known.contains_key(name) {
-            students.contacts.push(name.clone());
-        } else if !contacts::members(table, tenant, name).await?.is_empty() {
-            students.groups.push(name.clone());
-        } else {
-            tracing::warn!(%tenant, student = name, "no contact or group of that name");
-        }
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let roster = find_students(cx, tenant, &names, &[]).await?;
+    let (students, unknown) = roster.students(names);
+    for name in unknown {
+        tracing::warn!(%tenant, student = name, "no contact or group of that name");
     }
     Ok(students)
 }

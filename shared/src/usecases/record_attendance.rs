@@ -9,16 +9,35 @@ use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
 use crate::store::messages;
 
-/// Writes the message to `contact`; the same event again is the same message, a correction another.
+/// What was recorded.
+#[derive(Clone, Copy, Debug)]
+pub struct Attendance<'a> {
+    pub contact: &'a str,
+    /// As the school words it: Present, Late, Absent.
+    pub status: &'a str,
+    pub recorded_at: Timestamp,
+    /// Of the request that records it, where that tells it from another record. Else its instant does.
+    pub key: Option<&'a str>,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// This message tells of it.
+    Told(MessageId),
+    /// Something else was recorded under the key.
+    KeyTaken,
+}
+
+/// Writes the message to the contact; the same record again is the same message, a correction another.
 pub async fn record_attendance(
     cx: &Context,
     tenant: &TenantId,
     lesson: &Lesson,
-    contact: &str,
-    status: &str,
-    recorded_at: Timestamp,
+    attendance: Attendance<'_>,
     now: Timestamp,
-) -> Result<MessageId, ContextError> {
+) -> Result<Recorded, ContextError> {
+    let Attendance { contact, status, recorded_at, key } = attendance;
     let plan = Plan {
         kind: Kind::Attendance,
         subject: &lesson.id,
@@ -27,8 +46,23 @@ pub async fn record_attendance(
         offset: None,
         facts: Facts::Attendance { start: lesson.starts_at, status: status.to_string(), recorded_at },
     };
-    let message = Message::planned(tenant, plan, now, now);
+    let mut message = Message::planned(tenant, plan, now, now);
+    if let Some(key) = key {
+        message.id = MessageId::derive(tenant, &["attendance", key]);
+    }
     let id = message.id.clone();
-    messages::create(cx.table().await?, tenant, vec![message]).await?;
-    Ok(id)
+    let table = cx.table().await?;
+    messages::create(table, tenant, vec![message]).await?;
+    if key.is_some() {
+        let written = messages::get_many(table, tenant, std::slice::from_ref(&id)).await?.pop();
+        if !written.is_some_and(|written| tells(&written, lesson, contact, status)) {
+            return Ok(Recorded::KeyTaken);
+        }
+    }
+    Ok(Recorded::Told(id))
+}
+
+fn tells(message: &Message, lesson: &Lesson, contact: &str, status: &str) -> bool {
+    let is_same = matches!(&message.facts, Facts::Attendance { status: told, .. } if told == status);
+    is_same && message.subject == lesson.id && message.contact.as_deref() == Some(contact)
 }

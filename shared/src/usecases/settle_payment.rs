@@ -1,4 +1,4 @@
-//! A payment is paid: nobody is reminded of it any more.
+//! A payment is paid, or given up: nobody is reminded of it any more.
 
 use jiff::Timestamp;
 
@@ -10,10 +10,16 @@ use crate::domain::tenant::TenantId;
 use crate::store::keys::Subject;
 use crate::store::payments;
 
-/// Settles `payment` and cancels its reminders.
-pub async fn settle_payment(cx: &Context, tenant: &TenantId, mut payment: Payment, now: Timestamp) -> Result<(), ContextError> {
+/// Closes `payment` as `status`, paid or void, and cancels its reminders. One that is closed stays as it is.
+pub async fn settle_payment(
+    cx: &Context,
+    tenant: &TenantId,
+    mut payment: Payment,
+    status: PaymentStatus,
+    now: Timestamp,
+) -> Result<(), ContextError> {
     if payment.status == PaymentStatus::Due {
-        payment.status = PaymentStatus::Paid;
+        payment.status = status;
         payments::put_many(cx.table().await?, tenant, std::slice::from_ref(&payment)).await?;
     }
     cancel_planned(cx, tenant, Subject::Payment(&payment.id), |message| outdated(message, &payment), now).await

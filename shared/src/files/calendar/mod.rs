@@ -48,8 +48,9 @@ pub fn calendar(
     let mut findings = Findings::default();
     for line in &components.unended {
         findings.bad(*line, "END", "the event has no END:VEVENT".into());
+        findings.refused += 1;
     }
-    let read = |component| Event::read(component, &times, &mut findings);
+    let read = |component| findings.of_event(|findings| Event::read(component, &times, findings));
     let events: Vec<Event<'_>> = components.events.iter().filter_map(read).collect();
     let entries = entries(&events, roster, &mut findings);
     let mut ids: HashSet<String> = lessons.iter().map(|lesson| lesson.id.clone()).collect();
@@ -92,6 +93,7 @@ fn entries<'e>(events: &'e [Event<'e>], roster: &Roster, findings: &mut Findings
         if !seen.insert((event.uid.as_str(), original.as_ref().map(Moment::instant))) {
             let reason = format!("an event before has the id {}", quoted(&event.uid));
             findings.bad(event.component().line_of("UID"), "UID", reason);
+            findings.refused += 1;
             continue;
         }
         let subject = event.subject.clone().or_else(|| series?.subject.clone());
@@ -102,6 +104,7 @@ fn entries<'e>(events: &'e [Event<'e>], roster: &Roster, findings: &mut Findings
             }
         }
         let (Some(subject), Some(teacher)) = (subject, teacher) else {
+            findings.refused += 1;
             continue;
         };
         let mut students = Students::default();
@@ -179,16 +182,28 @@ fn occurrence_id(uid: &str, wall: DateTime) -> String {
 struct Findings {
     bad: Vec<(u64, String, String)>,
     notes: Vec<(u64, String, String)>,
+    /// Events in which something is bad: none of them is used.
+    refused: u32,
 }
 
 impl Findings {
+    /// What is read of one event, which counts as refused if anything bad is found in it.
+    fn of_event<T>(&mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let before = self.bad.len();
+        let read = read(self);
+        self.refused += u32::from(self.bad.len() > before);
+        read
+    }
+
     fn bad(&mut self, line: u64, column: &str, reason: String) {
         self.bad.push((line, column.to_string(), reason));
     }
 
     fn missing(&mut self, component: &Component, column: &str) {
-        let reason = if component.first(column).is_some() { "empty" } else { "missing" };
-        self.bad(component.line_of(column), column, reason.into());
+        let what = if component.first(column).is_some() { "empty" } else { "missing" };
+        // Most calendars that people keep for themselves have none.
+        let hint = if column == "ORGANIZER" { "; it names the teacher, and each ATTENDEE a student by e-mail" } else { "" };
+        self.bad(component.line_of(column), column, format!("{what}{hint}"));
     }
 
     fn note(&mut self, line: u64, uid: &str, reason: String) {
@@ -199,7 +214,14 @@ impl Findings {
         self.bad.sort_by_key(|(line, ..)| *line);
         self.notes.sort_by_key(|(line, ..)| *line);
         let file = file.to_string();
-        report.bad.extend(self.bad.into_iter().map(|(line, column, reason)| BadRow { file: file.clone(), line, column, reason }));
+        report.refused += self.refused;
+        report.bad.extend(self.bad.into_iter().map(|(line, column, reason)| BadRow {
+            file: file.clone(),
+            line,
+            column,
+            reason,
+            refused: true,
+        }));
         report.notes.extend(self.notes.into_iter().map(|(_, uid, reason)| Note { file: file.clone(), uid, reason }));
     }
 }

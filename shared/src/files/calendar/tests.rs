@@ -184,6 +184,8 @@ fn one_bad_event_does_not_stop_the_others() {
         ["2 UID", "7 ORGANIZER", "9 SUMMARY", "16 DTSTART", "22 DTSTART", "29 RRULE", "31 DTSTART", "43 UID"]
     );
     assert_eq!(report.bad[3].reason, "unknown time zone: 'America/Gotham'");
+    assert_eq!(report.bad[1].reason, "missing; it names the teacher, and each ATTENDEE a student by e-mail");
+    assert_eq!(report.refused, 7, "an event counts once, whatever is bad in it");
 }
 
 #[test]
