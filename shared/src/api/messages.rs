@@ -16,18 +16,20 @@ use super::listing::{self, LARGEST_LIMIT};
 use super::problem::{Problem, Refusals};
 use crate::context::Context;
 use crate::domain::answer::Answer;
+use crate::domain::catalogue::template_key;
 use crate::domain::channel::Channel;
 use crate::domain::consent::Wish;
 use crate::domain::contact::Category;
 use crate::domain::inbound::{Inbound, Media};
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
+use crate::domain::phone::{PhoneNumber, Strictness};
 use crate::domain::reminder::{Kind, Offset};
+use crate::domain::statistics::{campaign_of, template_of};
 use crate::domain::tenant::TenantId;
-use crate::store::keys;
-use crate::store::messages::{self, LogEntry};
+use crate::store::messages::{self, LogEntry, LogOrder};
+use crate::store::{StoreError, Table, keys};
 use crate::twilio::error_codes;
-use crate::usecases::send_batch::BATCH_PREFIX;
 
 /// What `GET /messages` filters by. Without `from`: the last 24 hours; without `to`: the next 48.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -45,12 +47,27 @@ pub struct Filter {
     direction: Option<Direction>,
     /// Reminders that were answered so.
     answer: Option<Answer>,
+    /// The id of a list or campaign: its rows.
+    campaign: Option<String>,
+    category: Option<Category>,
+    /// By name, however it is written; the name of a type for what has the type's own text.
+    template: Option<String>,
+    /// The caller's own word for it.
+    reference: Option<String>,
+    /// What went to it and came from it. As people write it; `+` may be percent-encoded.
+    number: Option<String>,
+    /// By the instant each was due; `earliest` first when absent.
+    order: Option<LogOrder>,
     #[param(maximum = 200, minimum = 1)]
     limit: Option<u32>,
     cursor: Option<String>,
     #[serde(skip)]
     #[param(ignore)]
     is_call: bool,
+    /// `number`, as numbers are stored.
+    #[serde(skip)]
+    #[param(ignore)]
+    peer: Option<PhoneNumber>,
 }
 
 /// A page, and the way to the next.
@@ -58,6 +75,7 @@ pub struct Filter {
 #[serde(rename_all = "camelCase")]
 pub struct Page {
     items: Vec<MessageView>,
+    /// While there is one, there may be more: a page that was filtered may be short, or empty.
     next_cursor: Option<String>,
 }
 
@@ -87,7 +105,8 @@ pub struct MessageView {
     decided_at: Option<Timestamp>,
     /// Out, or in: somebody wrote or called.
     direction: Direction,
-    /// Of what came in: who wrote or called.
+    /// Of what came in: who wrote or called. Of what went out it is not kept: the settings have the senders, and of a
+    /// messaging service Twilio chooses the number.
     from: Option<String>,
     /// The recipient; of what came in, which of the tenant's numbers.
     to: Option<String>,
@@ -108,7 +127,7 @@ pub struct MessageView {
     media_urls: Vec<String>,
     template: Option<String>,
     reference: Option<String>,
-    /// The list that it is a row of: `batch_…`.
+    /// The list or campaign that it is a row of: `batch_…`, or the campaign's id.
     list: Option<String>,
     /// What it is an occurrence of: `rec_…`.
     recurring: Option<String>,
@@ -192,7 +211,8 @@ pub struct StepView {
     detail: Option<String>,
 }
 
-/// What was sent, what waits, and why what was not: by the instant each was due, the earliest first, 50 a page.
+/// What was sent, what waits, and why what was not: by the instant each was due, the earliest first unless asked
+/// otherwise, 50 a page (S0-76, S1-34, S1-40).
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/messages", operation_id = "list_messages", tag = "messages",
     params(("tenant" = String, Path), Filter), responses((status = 200, description = "As asked", body = Page), Refusals)
@@ -222,39 +242,106 @@ pub async fn calls(
     page(&cx, &caller.tenant, Filter { is_call: true, ..filter }, now).await
 }
 
-async fn page(cx: &Context, tenant: &TenantId, filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
+async fn page(cx: &Context, tenant: &TenantId, mut filter: Filter, now: Timestamp) -> Result<Json<Page>, Problem> {
     let from = filter.from.unwrap_or(now - SignedDuration::from_hours(24));
     let to = filter.to.unwrap_or(now + SignedDuration::from_hours(48));
     listing::bounded(from, to)?;
     let limit = listing::limit(filter.limit)?;
-    let mut after = filter.cursor.as_deref().map(read_cursor).transpose()?;
+    let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     if after.as_ref().is_some_and(|entry| entry.due_at < from || entry.due_at > to) {
         return Err(Problem::field("cursor", "invalid", "not of a listing from and to these instants"));
     }
-    let mut day = keys::day(after.as_ref().map_or(from, |entry| entry.due_at));
-    let table = cx.table().await?;
-    let mut items: Vec<Message> = Vec::new();
-    let mut more = false;
-    while day <= keys::day(to) && !more {
-        // A filter may leave little of a page: larger ones then, not many.
-        let (page, is_last) = messages::log_page(table, tenant, day, from, after.as_ref(), filter.page_size(limit)).await?;
-        for message in page {
-            after = Some(LogEntry { due_at: message.due_at, id: message.id.clone() });
-            if message.due_at <= to && filter.keeps(&message) {
-                items.push(message);
+    if let Some(number) = &filter.number {
+        filter.peer = Some(parse_number(cx, tenant, number, now).await?);
+    }
+    // A filter may leave little of a page: larger ones then, not many.
+    let page_size = filter.page_size(limit);
+    let walk = Walk { from, to, order: filter.order.unwrap_or_default(), after, page_size, limit };
+    let (items, next) = walk.items(cx.table().await?, tenant, |message| filter.keeps(message)).await?;
+    let next_cursor = next.map(|entry| write_cursor(&entry));
+    Ok(Json(Page { items: items.into_iter().map(view).collect(), next_cursor }))
+}
+
+async fn parse_number(cx: &Context, tenant: &TenantId, number: &str, now: Timestamp) -> Result<PhoneNumber, Problem> {
+    let settings = cx.settings(tenant, now).await?;
+    // A `+` that was not encoded is a space.
+    let number = if number.starts_with(' ') { format!("+{}", number.trim()) } else { number.to_string() };
+    let parsed = PhoneNumber::parse(&number, &settings.default_region, Strictness::Possible);
+    parsed.map_err(|error| Problem::field("number", "invalid_number", error))
+}
+
+/// So many messages are looked at for one page.
+const MOST_LOOKED_AT: u32 = 5_000;
+
+/// How far back the live feed looks.
+const LATEST: SignedDuration = SignedDuration::from_hours(24 * 7);
+
+/// The latest messages, the newest first, without what they say (S1-11, S3-37).
+pub(super) async fn latest(cx: &Context, tenant: &TenantId, limit: u32, now: Timestamp) -> Result<Vec<MessageView>, Problem> {
+    let walk = Walk { from: now - LATEST, to: now, order: LogOrder::Latest, after: None, page_size: limit, limit };
+    let (items, _) = walk.items(cx.table().await?, tenant, |_| true).await?;
+    Ok(items.into_iter().map(|message| without_words(view(message))).collect())
+}
+
+fn without_words(view: MessageView) -> MessageView {
+    let inbound = view.inbound.map(|inbound| InboundView { media: Vec::new(), params: BTreeMap::new(), ..inbound });
+    MessageView { body: None, media_urls: Vec::new(), inbound, ..view }
+}
+
+/// A walk through the log, from one end of a span to the other.
+struct Walk {
+    from: Timestamp,
+    to: Timestamp,
+    order: LogOrder,
+    after: Option<LogEntry>,
+    page_size: u32,
+    limit: u32,
+}
+
+impl Walk {
+    /// At most `limit` messages that `keeps` keeps; and the entry after which more may be. After many that it does not
+    /// keep, what was found so far.
+    async fn items(
+        self,
+        table: &Table,
+        tenant: &TenantId,
+        keeps: impl Fn(&Message) -> bool,
+    ) -> Result<(Vec<Message>, Option<LogEntry>), StoreError> {
+        let Self { from, to, order, mut after, page_size, limit } = self;
+        let (first, last) = match order {
+            LogOrder::Earliest => (from, keys::day(to)),
+            LogOrder::Latest => (to, keys::day(from)),
+        };
+        let mut day = keys::day(after.as_ref().map_or(first, |entry| entry.due_at));
+        let mut items: Vec<Message> = Vec::new();
+        let mut looked_at = 0;
+        loop {
+            let (page, is_last) = match order {
+                LogOrder::Earliest => messages::log_page(table, tenant, day, (from, to), after.as_ref(), page_size).await?,
+                LogOrder::Latest => messages::log_page_back(table, tenant, day, (from, to), after.as_ref(), page_size).await?,
+            };
+            for message in page {
+                after = Some(LogEntry { due_at: message.due_at, id: message.id.clone() });
+                if (from..=to).contains(&message.due_at) && keeps(&message) {
+                    items.push(message);
+                }
+                looked_at += 1;
+                if items.len() == limit as usize || looked_at == MOST_LOOKED_AT {
+                    return Ok((items, after));
+                }
             }
-            if items.len() == limit as usize {
-                more = true;
-                break;
+            if is_last {
+                if day == last {
+                    return Ok((items, None));
+                }
+                day = match order {
+                    LogOrder::Earliest => day.tomorrow().unwrap_or(last),
+                    LogOrder::Latest => day.yesterday().unwrap_or(last),
+                };
+                after = None;
             }
-        }
-        if is_last && !more {
-            day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
-            after = None;
         }
     }
-    let next_cursor = after.filter(|_| more).map(|entry| write_cursor(&entry));
-    Ok(Json(Page { items: items.into_iter().map(view).collect(), next_cursor }))
 }
 
 /// One message, with its story.
@@ -307,11 +394,17 @@ impl Filter {
             || self.status.is_some()
             || self.channel.is_some()
             || self.kind.is_some()
+            || self.campaign.is_some()
+            || self.category.is_some()
+            || self.template.is_some()
+            || self.reference.is_some()
+            || self.number.is_some()
             || self.contact.is_some();
         if is_any { LARGEST_LIMIT } else { limit }
     }
 
     fn keeps(&self, message: &Message) -> bool {
+        let reference = message.direct.as_ref().and_then(|direct| direct.reference.as_ref());
         self.status.is_none_or(|status| status == message.status)
             && self.channel.is_none_or(|channel| Some(channel) == message.channel)
             && (!self.is_call || message.is_call())
@@ -319,6 +412,11 @@ impl Filter {
             && self.answer.is_none_or(|answer| Some(answer) == given(message))
             && self.direction.is_none_or(|direction| (direction == Direction::In) == message.inbound.is_some())
             && self.contact.as_ref().is_none_or(|contact| Some(contact) == message.contact.as_ref())
+            && self.campaign.as_ref().is_none_or(|campaign| Some(campaign.as_str()) == campaign_of(message))
+            && self.category.is_none_or(|category| message.inbound.is_none() && category == message.category())
+            && self.template.as_ref().is_none_or(|name| Some(template_key(name)) == template_of(message))
+            && self.reference.as_ref().is_none_or(|wanted| Some(wanted) == reference)
+            && self.peer.as_ref().is_none_or(|peer| message.peer().is_some_and(|address| address == peer.e164()))
     }
 }
 
@@ -331,9 +429,9 @@ pub(super) fn view(message: Message) -> MessageView {
     let recurring = message.timeline.first().filter(|first| first.step == "recurred").and_then(|first| first.detail.clone());
     let answer = given(&message);
     let peer = message.peer().map(|peer| peer.to_string());
+    let list = campaign_of(&message).map(str::to_string);
     let inbound = message.inbound;
     let direct = message.direct.map(|direct| *direct);
-    let list = direct.as_ref().map(|direct| &direct.fingerprint).filter(|of| of.starts_with(BATCH_PREFIX)).cloned();
     let (media_urls, template, reference, links, sent_by) = match direct {
         Some(direct) => (direct.media_urls, direct.template, direct.reference, direct.links, direct.sent_by),
         None => (inbound_media(inbound.as_deref()), None, None, BTreeMap::new(), None),
