@@ -82,6 +82,7 @@ impl EnteredMethod {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StandingView {
+    /// Empty once its contact was forgotten: then only a keyed hash of it is kept, so that the opt-out holds.
     number: String,
     /// From everything.
     opted_out: bool,
@@ -134,6 +135,7 @@ pub struct OptOuts {
 }
 
 const BLOCKED_AT_TWILIO: &str = "Twilio blocks this number too, until its owner texts START to yours";
+const FORGOTTEN: &str = "its contact was forgotten: the opt-out holds under a keyed hash of the number";
 
 /// The numbers that have opted out, the latest first.
 #[utoipa::path(
@@ -148,13 +150,13 @@ pub async fn list(
     let listing = listing::read(listing)?;
     let (page, next) = consents::opt_outs(cx.table().await?, &caller.tenant, listing.after.as_deref(), listing.limit).await?;
     let items = page.into_iter().map(|opt_out| StandingView {
-        number: opt_out.number.e164().to_string(),
+        note: opt_out.number.is_none().then_some(FORGOTTEN),
+        number: opt_out.number.map(|number| number.e164().to_string()).unwrap_or_default(),
         opted_out: opt_out.standing.stopped,
         categories: opt_out.standing.categories,
         since: opt_out.since,
         opted_out_contacts: Vec::new(),
         history: None,
-        note: None,
     });
     Ok(Json(OptOuts { items: items.collect(), next_cursor: next.map(listing::cursor) }))
 }
@@ -235,8 +237,8 @@ pub async fn export(
         return Err(Problem::field("to", "invalid", "not before from"));
     }
     let wishes = consents::all_wishes(cx.table().await?, &caller.tenant, span.from, span.to).await?;
-    let row = |entry: Entry| {
-        let number = entry.number.e164().to_string();
+    let row = |entry: Entry<Option<PhoneNumber>>| {
+        let number = entry.number.as_ref().map(|number| number.e164().to_string()).unwrap_or_default();
         let view = WishView::of(entry);
         let categories = view
             .categories
@@ -258,7 +260,7 @@ pub async fn export(
 }
 
 impl WishView {
-    fn of(entry: Entry) -> Self {
+    fn of<N>(entry: Entry<N>) -> Self {
         let (wish, scope) = match entry.wish {
             Wish::Stop(scope) => ("stop", Some(scope)),
             Wish::Start(scope) => ("start", Some(scope)),

@@ -44,10 +44,11 @@ impl Method {
     }
 }
 
-/// One wish of a number's.
+/// One wish of a number's. The number is gone once its contact was forgotten: whoever does not know it beforehand
+/// reads an `Entry<Option<PhoneNumber>>`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    pub number: PhoneNumber,
+pub struct Entry<N = PhoneNumber> {
+    pub number: N,
     pub at: Timestamp,
     pub wish: Wish,
     pub method: Method,

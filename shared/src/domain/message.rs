@@ -333,6 +333,12 @@ impl Message {
         }
     }
 
+    /// Whether it failed before anybody had it: Twilio refused it for good, or took it in no attempt. It has no SID then,
+    /// and its money back. What nobody could find out about counts as handed over.
+    pub fn is_refused(&self) -> bool {
+        self.status.shown() == "Failed" && self.sid.is_none() && self.cost.is_none()
+    }
+
     /// Whether it is a call, also while it waits and has no channel yet.
     pub fn is_call(&self) -> bool {
         self.channel == Some(Channel::Voice) || self.direct.as_ref().is_some_and(|direct| direct.call.is_some())

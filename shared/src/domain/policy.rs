@@ -114,9 +114,10 @@ pub fn explain(question: &Question<'_>, is_stopped: impl Fn(&PhoneNumber) -> boo
     findings
 }
 
-/// A test goes out though nothing else does yet: it is how one finds out (S0-99).
+/// A test goes out though nothing else does yet: it is how one finds out (S0-99). From a suspended tenant nothing goes.
 fn tenant_rule(question: &Question<'_>) -> (&'static str, Option<Reason>) {
-    let off = !question.settings.enabled && question.kind != Kind::Test;
+    let Question { settings, kind, .. } = *question;
+    let off = if kind == Kind::Test { settings.suspended } else { !settings.is_on() };
     ("tenant", off.then_some(Reason::TenantDisabled))
 }
 
@@ -200,6 +201,42 @@ pub fn deadline(facts: &Facts, topic: Topic<'_>, tenant_zone: &Zone) -> Option<T
         (Facts::Reminder, Topic::Payment(payment)) => {
             let day_after = payment.due_date.tomorrow().unwrap_or(payment.due_date);
             Some(tenant_zone.instant(day_after.to_datetime(jiff::civil::Time::midnight())))
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_goes_before_anything_else_does_and_not_from_a_suspended_tenant() {
+        let contact = Contact::unknown(PhoneNumber::from_e164("+12125550001").unwrap());
+        let refusal = |enabled: bool, suspended: bool, kind: Kind| {
+            let json = format!(
+                r#"{{"name": "S", "timeZone": "UTC", "defaultRegion": "US", "budget": {{"currency": "USD"}},
+                    "enabled": {enabled}, "suspended": {suspended}}}"#
+            );
+            let settings: Settings = serde_json::from_str(&json).unwrap();
+            let question = Question {
+                settings: &settings,
+                contact: &contact,
+                kind,
+                category: Category::General,
+                asked: &[Channel::Sms],
+                only: None,
+                at_any_hour: true,
+                deadline: None,
+            };
+            tenant_rule(&question).1
+        };
+
+        assert_eq!(refusal(true, false, Kind::Message), None);
+        assert_eq!(refusal(false, false, Kind::Message), Some(Reason::TenantDisabled));
+        assert_eq!(refusal(false, false, Kind::Test), None);
+        for kind in [Kind::Message, Kind::Test] {
+            assert_eq!(refusal(true, true, kind), Some(Reason::TenantDisabled));
         }
     }
 }

@@ -105,6 +105,12 @@ pub fn uncount(table: &Table, tenant: &TenantId, contact: &str, id: &MessageId, 
     Write::update(table, &keys::accepted(tenant, contact, keys::day(at)), "DELETE entries :entry", None, entry(id, at))
 }
 
+/// Takes away what was counted for a contact.
+pub async fn delete(table: &Table, tenant: &TenantId, contact: &str, now: Timestamp) -> Result<(), StoreError> {
+    let days = (0..=KEEP.as_hours() / 24).map(|days| keys::day(now - SignedDuration::from_hours(24 * days)));
+    table.delete_many(days.map(|day| keys::accepted(tenant, contact, day)).collect()).await
+}
+
 /// What was counted on a day.
 fn entries(item: &Item) -> &[String] {
     item.get("entries").and_then(|value| value.as_ss().ok()).map_or(&[][..], Vec::as_slice)

@@ -1,13 +1,16 @@
 //! What a number said about being messaged: how it stands, and every wish that made it so.
 //!
-//! The history is evidence: when, how, and by which message or person (S3-54, S3-55). It is never changed.
+//! The history is evidence: when, how, and by which message or person (S3-54, S3-55). It is never changed, but for the
+//! number itself and the message: once their contact is forgotten, only keyed hashes of them stay (S0-72, S3-58).
 
 use std::collections::{BTreeSet, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::erasure;
 use super::keys;
 use super::table::{Item, Order, StoreError, Table, key_of, number};
 use super::transaction::{Write, write_all_if, write_if};
@@ -22,8 +25,9 @@ use crate::domain::tenant::TenantId;
 #[derive(Serialize, Deserialize)]
 struct Consent {
     // `number` is a word of DynamoDB's own.
-    #[serde(rename = "e164")]
-    number: PhoneNumber,
+    /// None once its contact was forgotten.
+    #[serde(rename = "e164", default)]
+    number: Option<PhoneNumber>,
     stopped: bool,
     categories: BTreeSet<Category>,
     /// Since when anything is stopped.
@@ -35,7 +39,7 @@ struct Consent {
 impl Consent {
     fn of(number: &PhoneNumber, standing: Standing, since: Option<Timestamp>, revision: u32) -> Self {
         let Standing { stopped, categories } = standing;
-        Self { number: number.clone(), stopped, categories, since, revision }
+        Self { number: Some(number.clone()), stopped, categories, since, revision }
     }
 
     fn into_standing(self) -> Standing {
@@ -53,6 +57,8 @@ pub struct Known {
 }
 
 const SEALED: &[&str] = &["e164"];
+/// How the sources of forgotten numbers begin.
+const HASHED: &str = "forgotten_";
 const SEALED_WISH: &[&str] = &["number", "by", "reason"];
 /// Others may change a number's standing between our looks so often.
 const TRIES: u32 = 8;
@@ -121,7 +127,7 @@ pub fn refused(table: &Table, tenant: &TenantId, entry: &Entry) -> Result<Vec<Wr
     Ok(vec![Write::update(table, &key, expression, None, values)?, wish(table, tenant, &hash, entry)?])
 }
 
-fn wish(table: &Table, tenant: &TenantId, hash: &str, entry: &Entry) -> Result<Write, StoreError> {
+fn wish<N: Serialize>(table: &Table, tenant: &TenantId, hash: &str, entry: &Entry<N>) -> Result<Write, StoreError> {
     let mut item = table.item(&keys::wish(tenant, hash, entry.at, &entry.source), entry, SEALED_WISH)?;
     let place = format!("{}#{}", keys::instant_and(entry.at, hash), entry.source);
     table.place(&mut item, keys::TIME, keys::all_wishes(tenant), place);
@@ -177,18 +183,33 @@ pub(super) fn known(table: &Table, item: Item) -> Result<Known, StoreError> {
 pub async fn history(table: &Table, tenant: &TenantId, number: &PhoneNumber) -> Result<Vec<Entry>, StoreError> {
     let pk = keys::phone(tenant, &table.keyring().number_hash(number));
     let items = table.query_all(&pk, None, Some(keys::wishes())).await?;
-    items.into_iter().map(|item| table.value(item, SEALED_WISH)).collect()
+    let known = |item: Item| {
+        let Entry { at, wish, method, source, by, reason, .. } = read::<Option<PhoneNumber>>(table, item)?;
+        Ok(Entry { number: number.clone(), at, wish, method, source, by, reason })
+    };
+    items.into_iter().map(known).collect()
+}
+
+fn read<N: DeserializeOwned>(table: &Table, item: Item) -> Result<Entry<N>, StoreError> {
+    table.value(item, SEALED_WISH)
 }
 
 /// Whether a wish of `number` that came by `source` is written down already.
 pub async fn is_recorded(table: &Table, tenant: &TenantId, number: &PhoneNumber, source: &str) -> Result<bool, StoreError> {
-    Ok(history(table, tenant, number).await?.iter().any(|entry| entry.source == source))
+    let hashed = hashed(table, source);
+    Ok(history(table, tenant, number).await?.iter().any(|entry| entry.source == source || entry.source == hashed))
+}
+
+/// A source as it is kept once its number is forgotten: Twilio's id of a text leads to whoever wrote it.
+fn hashed(table: &Table, source: &str) -> String {
+    format!("{HASHED}{}", table.keyring().sign("source", source))
 }
 
 /// A number that is stopped, wholly or for some categories.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptOut {
-    pub number: PhoneNumber,
+    /// None once its contact was forgotten.
+    pub number: Option<PhoneNumber>,
     pub standing: Standing,
     pub since: Option<Timestamp>,
 }
@@ -214,11 +235,32 @@ pub async fn all_wishes(
     tenant: &TenantId,
     from: Option<Timestamp>,
     to: Option<Timestamp>,
-) -> Result<Vec<Entry>, StoreError> {
+) -> Result<Vec<Entry<Option<PhoneNumber>>>, StoreError> {
     let range = (from.map_or("!".to_string(), keys::instant), to.map_or("~".to_string(), keys::up_to));
     let entries = table.query_all(&keys::all_wishes(tenant), Some(keys::TIME), Some(range)).await?;
     let items = table.get_many(entries.iter().map(key_of).collect()).await?;
-    let mut all = items.into_iter().map(|item| table.value(item, SEALED_WISH)).collect::<Result<Vec<Entry>, _>>()?;
+    let mut all = items.into_iter().map(|item| read::<Option<PhoneNumber>>(table, item)).collect::<Result<Vec<_>, _>>()?;
     all.sort_by(|a, b| (a.at, &a.source).cmp(&(b.at, &b.source)));
     Ok(all)
+}
+
+/// Takes a number from everything that it said, with the reasons that people wrote down and the ids of its texts. How
+/// it stands, and since when, stays under its keyed hash: an opt-out holds for whoever comes back with the number.
+/// Answers how many wishes it had.
+pub async fn forget_number(table: &Table, tenant: &TenantId, number_hash: &str) -> Result<u32, StoreError> {
+    let wishes = table.query_all(&keys::phone(tenant, number_hash), None, Some(keys::wishes())).await?;
+    let count = wishes.len() as u32;
+    for item in wishes {
+        let key = key_of(&item);
+        let entry = read::<Option<PhoneNumber>>(table, item)?;
+        if entry.source.starts_with(HASHED) {
+            continue;
+        }
+        // The source is in the key, too.
+        let forgotten = Entry { number: None::<PhoneNumber>, source: hashed(table, &entry.source), reason: None, ..entry };
+        let writes = vec![Write::delete(table, &key)?, wish(table, tenant, number_hash, &forgotten)?];
+        write_all_if(table, writes).await?;
+    }
+    erasure::remove(table, &keys::consent(tenant, number_hash), &["e164"]).await?;
+    Ok(count)
 }

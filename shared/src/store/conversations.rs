@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 
+use jiff::Timestamp;
+
+use super::erasure;
 use super::keys;
 use super::messages;
 use super::page;
-use super::table::{Item, Order, StoreError, Table, number, string};
+use super::table::{Item, Order, StoreError, Table, key_of, number, string};
 use super::transaction::{Write, write_if};
 use crate::domain::conversation::{Conversation, State};
 use crate::domain::message::Message;
@@ -28,6 +31,11 @@ impl ConversationId {
     pub fn parse(text: &str) -> Option<Self> {
         let hash = text.strip_prefix(PREFIX)?;
         (hash.len() == 32 && hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))).then(|| Self(hash.to_string()))
+    }
+
+    /// Of the number, or whatever else somebody wrote from, that has this keyed hash.
+    pub fn of_hash(hash: &str) -> Self {
+        Self(hash.to_string())
     }
 
     pub(super) fn hash(&self) -> &str {
@@ -54,6 +62,8 @@ pub fn change(table: &Table, tenant: &TenantId, mut conversation: Conversation) 
 
 /// Others may change a conversation between our looks so often.
 const TRIES: u32 = 8;
+/// So many conversations are looked through at once.
+const PAGE: u32 = 200;
 
 /// Changes a conversation, if there is one: what it is then.
 pub async fn update(
@@ -107,4 +117,48 @@ pub async fn messages(
     let pk = keys::phone(tenant, id.hash());
     let (items, next) = page::of_index(table, keys::ABOUT, &pk, Order::Latest, after, limit).await?;
     Ok((items.into_iter().map(|item| messages::message(table, item)).collect::<Result<_, _>>()?, next))
+}
+
+/// Takes a conversation away, and the WhatsApp session beside it. Whether there was one. Its messages are not touched.
+pub async fn delete(table: &Table, tenant: &TenantId, id: &ConversationId) -> Result<bool, StoreError> {
+    let (conversation, session) = (keys::conversation(tenant, id.hash()), keys::session(tenant, id.hash()));
+    let was_there = !table.existing(vec![conversation.clone()]).await?.is_empty();
+    table.delete_many(vec![conversation, session]).await?;
+    Ok(was_there)
+}
+
+/// Takes away the conversations of which nothing was heard since `before`. Answers how many.
+pub async fn delete_quiet(table: &Table, tenant: &TenantId, before: Timestamp) -> Result<u32, StoreError> {
+    let mut deleted = 0;
+    for state in [State::Open, State::Handled] {
+        let range = Some(("0".to_string(), keys::instant(before)));
+        let entries = table.query_all(&keys::inbox(tenant, state.word()), Some(keys::TIME), range).await?;
+        for item in table.get_many(entries.iter().map(key_of).collect()).await? {
+            let key = key_of(&item);
+            let known = conversation(table, item)?;
+            // Whoever writes in this moment goes on with it.
+            if known.last_at < before && erasure::delete_unchanged(table, &key, known.revision).await? {
+                deleted += 1;
+            }
+        }
+    }
+    Ok(deleted)
+}
+
+/// Takes what was last said out of every conversation.
+pub async fn drop_texts(table: &Table, tenant: &TenantId) -> Result<(), StoreError> {
+    for state in [State::Open, State::Handled] {
+        let mut after = None;
+        loop {
+            let (conversations, next) = list(table, tenant, state, after.as_deref(), PAGE).await?;
+            for (id, _) in conversations.iter().filter(|(_, known)| known.last_text.is_some()) {
+                update(table, tenant, id, |known| Conversation { last_text: None, ..known }).await?;
+            }
+            match next {
+                None => break,
+                next => after = next,
+            }
+        }
+    }
+    Ok(())
 }

@@ -6,12 +6,14 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 use jiff::Timestamp;
 use jiff::civil::Date;
+use serde::Deserialize;
 
 use super::keys::{self, Subject};
 use super::meter;
 use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
 use crate::domain::answer::Answer;
+use crate::domain::erasure::{is_forgotten, is_only_at_twilio};
 use crate::domain::message::{Facts, Message, MessageId, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
@@ -19,6 +21,7 @@ use crate::domain::report::Report;
 use crate::domain::tenant::TenantId;
 
 const SEALED: &[&str] = &["to", "body", "direct", "inbound"];
+const REPORTS: &str = "reports";
 const NEW: &str = "attribute_not_exists(pk)";
 const UNCHANGED: &str = "revision = :seen";
 
@@ -26,17 +29,45 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
     let mut item = table.item(&keys::message(tenant, &message.id), message, SEALED)?;
     let (log, entry) = keys::log_entry(tenant, message);
     table.place(&mut item, keys::TIME, log, entry);
-    if let Some(subject) = awaits(message) {
-        table.place(&mut item, keys::ABOUT, keys::about(tenant, subject), message.id.to_string());
-    } else if let (true, Some(peer)) = (message.is_of_conversation(), message.peer()) {
-        let at = keys::instant_and(message.decided_at.unwrap_or(message.due_at), message.id.as_str());
-        table.place(&mut item, keys::ABOUT, keys::phone(tenant, &table.keyring().address_hash(&peer)), at);
+    if let Some((about, entry)) = about(table, tenant, message) {
+        table.place(&mut item, keys::ABOUT, about, entry);
+    }
+    if is_forgotten(message) {
+        // Whatever Twilio still says of it finds no place: it would bring Twilio's id back.
+        item.remove(REPORTS);
     }
     if message.is_waiting() {
         let (shard, entry) = keys::due_entry(tenant, message.id.as_str(), message.wakes_at());
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)
+}
+
+/// Where a message is found by what it is about: a reminder by what it waits for; then, what was said by the number;
+/// anything else by whom it is for, so that all of a contact is found when the contact is to be forgotten.
+fn about(table: &Table, tenant: &TenantId, message: &Message) -> Option<(String, String)> {
+    if is_forgotten(message) {
+        return None;
+    }
+    let id = message.id.to_string();
+    if let Some(subject) = awaits(message) {
+        return Some((keys::about(tenant, subject), id));
+    }
+    let peer = message.peer().map(|peer| table.keyring().address_hash(&peer));
+    match (&message.contact, peer) {
+        (contact, Some(hash)) if message.is_of_conversation() && (contact.is_none() || !is_only_at_twilio(message)) => {
+            let at = keys::instant_and(message.decided_at.unwrap_or(message.due_at), message.id.as_str());
+            Some((keys::phone(tenant, &hash), at))
+        }
+        (Some(contact), _) => Some((keys::about(tenant, Subject::Contact(contact)), id)),
+        (None, Some(hash)) => Some((keys::about(tenant, Subject::Contact(&nobody(&hash))), id)),
+        (None, None) => None,
+    }
+}
+
+/// Stands for the contact of a number that nobody is known by.
+pub(super) fn nobody(number_hash: &str) -> String {
+    format!("+{number_hash}")
 }
 
 /// What a reminder waits for, while it can still be taken back.
@@ -89,7 +120,9 @@ fn drop_at<T>(list: &mut Vec<T>, positions: &[usize]) {
 /// Takes `id` for something else than a message: no message of it can come to be any more.
 pub fn taken(table: &Table, tenant: &TenantId, id: &MessageId, fingerprint: &str, now: Timestamp) -> Result<Write, StoreError> {
     let stand_in = Message::stand_in(id.clone(), fingerprint, now);
-    let item = table.item(&keys::message(tenant, id), &stand_in, SEALED)?;
+    let mut item = table.item(&keys::message(tenant, id), &stand_in, SEALED)?;
+    // In no log: it is no message. Only so that it is found when its tenant goes.
+    table.place(&mut item, keys::TIME, keys::taken(tenant), keys::instant_and(now, id.as_str()));
     Write::put(table, item, NEW, HashMap::new())
 }
 
@@ -309,7 +342,7 @@ pub enum Merged {
     Forward(Box<Message>),
     /// The message was further already, or the word is none that we know; the report is kept.
     Late(Box<Message>),
-    /// The same report again. Nothing was written.
+    /// The same report again, or one on a message that was forgotten. Nothing was written.
     Duplicate(Box<Message>),
     /// There is no such message.
     Unknown,
@@ -373,8 +406,9 @@ pub async fn merge(
             Some(UpdateItemError::TransactionConflictException(_)) => patience.wait().await?,
             Some(UpdateItemError::ConditionalCheckFailedException(refused)) => {
                 let Some(old) = refused.item().filter(|item| !item.is_empty()) else { return Ok(Merged::Unknown) };
+                let is_closed = !old.contains_key(REPORTS);
                 let old = message(table, old.clone())?;
-                if !old.reports.contains_key(&line) {
+                if !is_closed && !old.reports.contains_key(&line) {
                     tracing::warn!(%tenant, message = %id, "Twilio reports on a message without end: no more is kept");
                 }
                 return Ok(Merged::Duplicate(Box::new(old)));
@@ -414,30 +448,106 @@ pub async fn waiting_for(table: &Table, tenant: &TenantId, subject: Subject<'_>)
     items.into_iter().map(|item| message(table, item)).collect()
 }
 
+/// Takes away everything that was due, or came in, on a UTC day. Answers how much that was.
+pub async fn delete_day(table: &Table, tenant: &TenantId, day: Date) -> Result<u32, StoreError> {
+    let entries = table.query_all(&keys::log(tenant, day), Some(keys::TIME), None).await?;
+    let count = entries.len() as u32;
+    table.delete_many(entries.iter().map(key_of).collect()).await?;
+    Ok(count)
+}
+
 /// The log of one UTC day, by the instant each message was due.
 pub async fn log(table: &Table, tenant: &TenantId, day: Date) -> Result<Vec<Message>, StoreError> {
     let entries = table.query_all(&keys::log(tenant, day), Some(keys::TIME), None).await?;
     by_time(table, entries).await
 }
 
-/// A page of that log: at most `limit` messages due at or after `from`, and after the entry `after`; and
+/// Shows `each` message of that log that was due in `span`, both ends included. A part at a time, so that it takes no
+/// more memory however many there are.
+pub async fn each_of_log(
+    table: &Table,
+    tenant: &TenantId,
+    day: Date,
+    span: (Timestamp, Timestamp),
+    mut each: impl FnMut(&Message),
+) -> Result<(), StoreError> {
+    let partition = keys::log(tenant, day);
+    let (from, to) = span;
+    let mut after = None;
+    loop {
+        let range = Some((keys::instant(from), keys::up_to(to)));
+        let query = Query { pk: &partition, index: Some(keys::TIME), range, limit: Some(PART), after, order: Order::Earliest };
+        let (entries, next) = table.query(query).await?;
+        // What was put off meanwhile is of another instant.
+        let part = by_time(table, entries).await?;
+        part.iter().filter(|message| (from..=to).contains(&message.due_at)).for_each(&mut each);
+        if next.is_none() {
+            return Ok(());
+        }
+        after = next;
+    }
+}
+
+/// So many messages of a log are looked at together.
+const PART: i32 = 500;
+
+/// A page of that log: at most `limit` messages due in `span`, both ends included, and after the entry `after`; and
 /// whether it is the last of that day.
 pub async fn log_page(
     table: &Table,
     tenant: &TenantId,
     day: Date,
-    from: Timestamp,
+    span: (Timestamp, Timestamp),
     after: Option<&LogEntry>,
     limit: u32,
 ) -> Result<(Vec<Message>, bool), StoreError> {
     let partition = keys::log(tenant, day);
+    let (from, to) = span;
     let start =
         after.map_or_else(|| keys::instant(from), |entry| format!("{}!", keys::instant_and(entry.due_at, entry.id.as_str())));
-    let range = Some((start, "~".to_string()));
+    let end = keys::up_to(to);
+    if start > end {
+        // The entry was put off meanwhile, beyond the span.
+        return Ok((Vec::new(), true));
+    }
+    let range = Some((start, end));
     let limit = Some(limit.min(1000) as i32);
     let (entries, next) =
         table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None, order: Order::Earliest }).await?;
     Ok((by_time(table, entries).await?, next.is_none()))
+}
+
+/// A page of that log from its end: at most so many messages due in `span`, the latest first, and before the entry
+/// `before`; and whether it is the last of that day.
+pub async fn log_page_back(
+    table: &Table,
+    tenant: &TenantId,
+    day: Date,
+    span: (Timestamp, Timestamp),
+    before: Option<&LogEntry>,
+    limit: u32,
+) -> Result<(Vec<Message>, bool), StoreError> {
+    let partition = keys::log(tenant, day);
+    let (from, to) = span;
+    let end = before.map_or_else(|| keys::up_to(to), |entry| keys::instant_and(entry.due_at, entry.id.as_str()));
+    let range = Some((keys::instant(from), end));
+    // A range includes its ends: the entry itself is read again, and left out.
+    let limit = Some(limit.min(1000) as i32 + 1);
+    let (entries, next) =
+        table.query(Query { pk: &partition, index: Some(keys::TIME), range, limit, after: None, order: Order::Latest }).await?;
+    let mut messages = by_time(table, entries).await?;
+    messages.retain(|message| before.is_none_or(|entry| message.id != entry.id));
+    messages.reverse();
+    Ok((messages, next.is_none()))
+}
+
+/// Which end of the log a listing begins at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LogOrder {
+    #[default]
+    Earliest,
+    Latest,
 }
 
 /// A place in the log.

@@ -16,6 +16,7 @@ use crate::domain::consent::{self, Manner, Reading, Scope, Wish};
 use crate::domain::contact::{Category, Wishes};
 use crate::domain::conversation::{Attention, Conversation};
 use crate::domain::encoded_body;
+use crate::domain::erasure::as_kept;
 use crate::domain::evidence::{Entry, Method};
 use crate::domain::inbound::{self, Answered, Inbound, Media, Peer};
 use crate::domain::lesson::LessonStatus;
@@ -179,14 +180,15 @@ impl Arrived<'_> {
 
         let contact = known.contact().cloned();
         let conversation = known.conversation.unwrap_or_else(|| Conversation::new(self.peer.address(), channel, now));
-        let may_answer = settings.enabled && conversation.takes_answer(now) && !settings.is_own(&text.from);
+        let may_answer = settings.is_on() && conversation.takes_answer(now) && !settings.is_own(&text.from);
         let is_confirmed = answers.as_ref().is_some_and(|answered| answered.answer == Answer::Confirmed);
         let attention = match (reading.review, reading.wish.is_some() || is_confirmed) {
             (true, _) => Attention::Review,
             (false, true) => Attention::None,
             (false, false) => Attention::Somebody,
         };
-        let mut conversation = conversation.with(&body, channel, attention, now);
+        let shown = if settings.log_content { body.as_str() } else { "" };
+        let mut conversation = conversation.with(shown, channel, attention, now);
         let standing =
             reading.wish.as_ref().map_or_else(|| known.consent.standing.clone(), |(wish, _)| known.consent.standing.after(wish));
         let may_answer = may_answer && !is_forbidden;
@@ -226,6 +228,8 @@ impl Arrived<'_> {
             sid: Some(text.sid.clone()),
             ..Message::waiting(id, Kind::Inbound, Facts::Direct, now, Step::new(now, "received"))
         };
+        // Read, understood and answered: whoever keeps no texts (S0-74) needs it no more.
+        let message = as_kept(settings, message);
         // First, so that a text that is stored meanwhile is what refuses the rest.
         writes.insert(0, messages::creating(table, tenant, &message)?);
         Ok((message, reply, writes))

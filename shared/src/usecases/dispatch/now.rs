@@ -18,6 +18,7 @@ use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::contact::Contact;
+use crate::domain::erasure::as_kept;
 use crate::domain::message::{Message, Reason, Status};
 use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
@@ -56,17 +57,17 @@ pub async fn send_now(
 ) -> Result<Asked, ContextError> {
     let table = cx.table().await?;
     if message.due_at > now {
-        return store(table, tenant, message).await;
+        return store(table, tenant, settings, message).await;
     }
     let question = Question::about(settings, contact, &message, None);
     let (channel, number) = match policy::decide(&question, |_| false, now) {
-        Decision::Skip(reason) => return store(table, tenant, skipped(message, None, reason, now)).await,
+        Decision::Skip(reason) => return store(table, tenant, settings, skipped(message, None, reason, now)).await,
         Decision::Channels(channels) => match channels.as_slice() {
             [(channel, number, Verdict::Send)] => (*channel, number.clone()),
             [(_, _, Verdict::Defer(until)), rest @ ..]
                 if rest.iter().all(|(_, _, verdict)| *verdict == Verdict::Defer(*until)) =>
             {
-                return store(table, tenant, deferred(message, *until, now)).await;
+                return store(table, tenant, settings, deferred(message, *until, now)).await;
             }
             _ => return store_and_dispatch(cx, tenant, settings, message, contact, now).await,
         },
@@ -94,7 +95,7 @@ async fn claim_and_send(
     let (mut guesses, mut cap_tries) = (0, 0);
     let mut gate = watch_budget::gate(cx, tenant, settings, &month, limit);
     let claimed_at = Instant::now();
-    let gone = |draft: Draft, reason| store(table, tenant, skipped(draft.message, channel, reason, now));
+    let gone = |draft: Draft, reason| store(table, tenant, settings, skipped(draft.message, channel, reason, now));
     let claimed = loop {
         let mut cap = None;
         if let (true, Some(most)) = (draft.message.counts_towards_cap(settings), settings.frequency_cap) {
@@ -135,7 +136,7 @@ async fn claim_and_send(
                 let turn = pace::take(table, tenant, &sender, length, pace::ANY, now).await?;
                 let (Turn::From(at) | Turn::Full(at)) = turn;
                 let at = (at - BURST).max(now + SignedDuration::from_secs(1));
-                return store(table, tenant, deferred(Message { channel, ..draft.message }, at, now)).await;
+                return store(table, tenant, settings, deferred(Message { channel, ..draft.message }, at, now)).await;
             }
             _ => return known(table, tenant, &draft.message).await,
         }
@@ -183,8 +184,8 @@ fn guards(
 }
 
 /// Stores a message that does not go now.
-async fn store(table: &Table, tenant: &TenantId, message: Message) -> Result<Asked, ContextError> {
-    let change = Change::new(message);
+async fn store(table: &Table, tenant: &TenantId, settings: &Settings, message: Message) -> Result<Asked, ContextError> {
+    let change = Change::new(as_kept(settings, message));
     if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
         let message = change.into_message();
         telemetry::message(tenant, &message);
@@ -208,9 +209,9 @@ async fn store_and_dispatch(
     let question = Question::about(settings, contact, &message, None);
     let stops = |number: &PhoneNumber| standings.get(number).is_some_and(|standing| standing.stops(question.category));
     if let Decision::Skip(reason) = policy::decide(&question, stops, now) {
-        return store(table, tenant, skipped(message, None, reason, now)).await;
+        return store(table, tenant, settings, skipped(message, None, reason, now)).await;
     }
-    let stored = store(table, tenant, message).await?;
+    let stored = store(table, tenant, settings, message).await?;
     if let Asked::New(message) = &stored {
         let mut touched = Vec::new();
         Box::pin(super::dispatch_waiting(cx, tenant, settings, vec![message.clone()], &mut touched, Run::at(now))).await?;

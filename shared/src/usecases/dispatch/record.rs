@@ -8,6 +8,7 @@ use super::decide::World;
 use super::pacing::BURST;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
+use crate::domain::erasure::as_kept;
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::tenant::{Settings, TenantId};
@@ -50,11 +51,12 @@ pub async fn record(
                 if counts {
                     *world.counts.entry(person).or_default() += 1;
                 }
-                accept(message, sid, status, segments, cost, now)
+                accept(settings, message, sid, status, segments, cost, now)
             }
             Outcome::Refused { code } => {
                 let number = message.to.clone();
-                let mut change = release(table, tenant, failed(message, code, now), reserved, counts, now)?;
+                let failed = as_kept(settings, failed(message, code, now));
+                let mut change = release(table, tenant, failed, reserved, counts, now)?;
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
                     let entry = refusal(&number, &change.message().id, now);
                     change = change.along_with(consents::refused(table, tenant, &entry)?);
@@ -73,7 +75,8 @@ pub async fn record(
                 {
                     block(cx, tenant, sender, wait, world, now).await?;
                 }
-                release(table, tenant, again(message, settings.max_attempts, wait, code, now), reserved, counts, now)?
+                let again = as_kept(settings, again(message, settings.max_attempts, wait, code, now));
+                release(table, tenant, again, reserved, counts, now)?
             }
             Outcome::Unknown { why } => {
                 spent += reserved.0;
@@ -141,7 +144,7 @@ async fn accept_again(
     for _ in 0..TRIES {
         let Some(fresh) = messages::get_many(table, tenant, std::slice::from_ref(id)).await?.pop() else { return Ok(()) };
         let cost = settled(settings, &fresh, segments);
-        let change = accept(fresh, sid.clone(), status, segments, cost, now);
+        let change = accept(settings, fresh, sid.clone(), status, segments, cost, now);
         if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
             touched.push(change.into_message());
             return Ok(());
@@ -164,7 +167,15 @@ fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Mic
     }
 }
 
-fn accept(mut message: Message, sid: String, status: Status, segments: Option<u32>, cost: Micros, now: Timestamp) -> Change {
+fn accept(
+    settings: &Settings,
+    mut message: Message,
+    sid: String,
+    status: Status,
+    segments: Option<u32>,
+    cost: Micros,
+    now: Timestamp,
+) -> Change {
     let reserved = message.cost.unwrap_or_default();
     message.timeline.push(Step::with(now, "accepted", format_args!("{status} {sid}")));
     // A code of an attempt that came to nothing; what a callback said of this one stays.
@@ -177,7 +188,8 @@ fn accept(mut message: Message, sid: String, status: Status, segments: Option<u3
     message.segments = segments.filter(|_| message.channel == Some(Channel::Sms)).or(message.segments);
     message.cost = Some(cost);
     let month = message.month.clone().unwrap_or_default();
-    Change::of(message).charging(&month, Micros(cost.0 - reserved.0))
+    // Twilio has the text now: a tenant that keeps none (S0-74) needs it no more.
+    Change::of(as_kept(settings, message)).charging(&month, Micros(cost.0 - reserved.0))
 }
 
 fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {

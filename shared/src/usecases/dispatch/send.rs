@@ -17,6 +17,7 @@ use super::hand_over::hand_over;
 use super::pacing::length;
 use super::record::record;
 use crate::context::{Context, ContextError};
+use crate::domain::erasure::as_kept;
 use crate::domain::message::{Message, Reason};
 use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
@@ -53,6 +54,7 @@ pub async fn send(
         Some(_) => meter::used(table, tenant, &month).await?,
         None => Micros::default(),
     };
+    let against = |message, channel, reason| Change::of(as_kept(settings, skipped(message, channel, reason, now)));
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
@@ -81,18 +83,18 @@ pub async fn send(
         let elapsed = SignedDuration::try_from(claimed_at.duration_since(started)).unwrap_or_default();
         for draft in wave {
             if world.stops(&draft.number, draft.message.category()) {
-                ended.push(Change::of(skipped(draft.message, None, Reason::OptedOut, now)));
+                ended.push(against(draft.message, None, Reason::OptedOut));
             } else if let Some(reason) = draft.against {
                 let channel = draft.message.channel;
-                ended.push(Change::of(skipped(draft.message, channel, reason, now)));
+                ended.push(against(draft.message, channel, reason));
             } else if let Some(until) = blocked(settings, &mut world, &draft) {
                 ended.push(Change::of(deferred(draft.message, until, now)));
             } else if is_capped(settings, &world.counts, &draft) {
                 let channel = draft.message.channel;
-                ended.push(Change::of(skipped(draft.message, channel, Reason::FrequencyCap, now)));
+                ended.push(against(draft.message, channel, Reason::FrequencyCap));
             } else if limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
                 let channel = draft.message.channel;
-                ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
+                ended.push(against(draft.message, channel, Reason::Budget));
             } else {
                 let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + elapsed + LEASE);
                 claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
@@ -120,7 +122,7 @@ pub async fn send(
                 Written::Guarded(_) => waiting.push_front(draft),
                 Written::OverBudget if alone => {
                     let channel = draft.message.channel;
-                    ended.push(Change::of(skipped(draft.message, channel, Reason::Budget, now)));
+                    ended.push(against(draft.message, channel, Reason::Budget));
                 }
                 // Somebody else spent meanwhile: again, one by one.
                 Written::OverBudget => {

@@ -1,0 +1,149 @@
+//! Takes away what is older than its tenant keeps it (S0-75, S3-57), and texts where none are kept (S0-74).
+//!
+//! Each night, from where the last came to: a night that was missed, and a time that was made shorter, are made up
+//! for. Wishes stay, since they are evidence of consent, and so do the statistics, which say nothing of anybody.
+
+use jiff::civil::{Date, date};
+use jiff::{SignedDuration, Timestamp, ToSpan};
+use tokio::time::Instant;
+
+use crate::context::{Context, ContextError};
+use crate::domain::erasure::{has_text, without_text};
+use crate::domain::message::{Message, Status};
+use crate::domain::tenant::TenantId;
+use crate::store::batches::{self, Stage};
+use crate::store::erasure::{self, Swept};
+use crate::store::messages::{self, Change, Written};
+use crate::store::{Table, conversations, keys, tenants};
+use crate::telemetry::Chain;
+
+/// No installation has messages of before.
+const FIRST_DAY: Date = date(2025, 1, 1);
+/// What waits for its end, or for a callback, has its text for so long.
+const TEXTS_ARE_NEEDED: SignedDuration = SignedDuration::from_hours(24);
+/// A night's run ends after so long, well within Lambda's limit; the next night goes on.
+const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
+/// Callbacks may change a day's messages between our looks so often.
+const TRIES: u32 = 3;
+
+/// What a night took away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sweep {
+    pub messages: u32,
+    pub conversations: u32,
+    /// Messages that stay, without their text.
+    pub texts: u32,
+}
+
+/// Of every tenant.
+pub async fn sweep_expired(cx: &Context, now: Timestamp) -> Result<Sweep, ContextError> {
+    let started = Instant::now();
+    let mut all = tenants::all(cx.table().await?).await?;
+    // Another first each night: where there is too much for one, nobody waits for ever.
+    let first = now.as_second().div_euclid(24 * 60 * 60) as usize % all.len().max(1);
+    all.rotate_left(first);
+    let mut sweep = Sweep::default();
+    for tenant in all {
+        // One tenant's trouble does not keep the others waiting; the next night tries it again.
+        if let Err(error) = sweep_tenant(cx, &tenant, &mut sweep, started, now).await {
+            tracing::error!(%tenant, error = %Chain(&error), "what has expired could not be taken away");
+        }
+    }
+    Ok(sweep)
+}
+
+async fn sweep_tenant(
+    cx: &Context,
+    tenant: &TenantId,
+    sweep: &mut Sweep,
+    started: Instant,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let table = cx.table().await?;
+    let settings = cx.settings(tenant, now).await?;
+    let before = erasure::swept(table, tenant).await?;
+    let mut swept = before.clone();
+    let kept = SignedDuration::from_hours(24 * i64::from(settings.retention.messages_days));
+    let oldest = keys::day(now - kept);
+    let mut day = match swept.messages_before {
+        Some(day) => day,
+        None => first_day(table, tenant).await?,
+    };
+    while day < oldest && started.elapsed() < LONGEST_RUN {
+        sweep.messages += messages::delete_day(table, tenant, day).await?;
+        day = day.tomorrow().unwrap_or(Date::MAX);
+        swept.messages_before = Some(day);
+    }
+    sweep.conversations += conversations::delete_quiet(table, tenant, now - kept).await?;
+    let rows_are_kept = if settings.log_content { kept } else { kept.min(TEXTS_ARE_NEEDED) };
+    drop_rows(table, tenant, now - rows_are_kept).await?;
+    if settings.log_content {
+        swept.texts_before = None;
+    } else {
+        sweep.texts += sweep_texts(table, tenant, &mut swept, started, now).await?;
+    }
+    if swept != before {
+        erasure::note_swept(table, tenant, &swept).await?;
+    }
+    Ok(())
+}
+
+/// The first day of which a tenant may have anything.
+async fn first_day(table: &Table, tenant: &TenantId) -> Result<Date, ContextError> {
+    let created = tenants::entry(table, tenant).await?.and_then(|entry| entry.created_at);
+    // Somebody may have been told of a day before the tenant was made.
+    Ok(created.map_or(FIRST_DAY, |at| keys::day(at).saturating_sub(2.days())))
+}
+
+/// The rows of lists that were asked for at `until` or before and are done with: their messages exist, or never will.
+async fn drop_rows(table: &Table, tenant: &TenantId, until: Timestamp) -> Result<(), ContextError> {
+    for batch in batches::all(table, tenant).await? {
+        if matches!(batch.stage, Stage::Open | Stage::Canceled) && batch.created_at <= until {
+            batches::drop_rows(table, tenant, batch).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What was said when the tenant still kept texts, and what nobody told the end of, loses its text now. Also of what
+/// was decided against.
+async fn sweep_texts(
+    table: &Table,
+    tenant: &TenantId,
+    swept: &mut Swept,
+    started: Instant,
+    now: Timestamp,
+) -> Result<u32, ContextError> {
+    if swept.texts_before.is_none() {
+        conversations::drop_texts(table, tenant).await?;
+    }
+    let mut texts = 0;
+    let end = keys::day(now - TEXTS_ARE_NEEDED);
+    let mut day = match swept.texts_before.or(swept.messages_before) {
+        Some(day) => day,
+        None => first_day(table, tenant).await?,
+    };
+    while day < end && started.elapsed() < LONGEST_RUN {
+        let Some(count) = sweep_day(table, tenant, day).await? else { break };
+        texts += count;
+        day = day.tomorrow().unwrap_or(Date::MAX);
+        swept.texts_before = Some(day);
+    }
+    Ok(texts)
+}
+
+/// Takes the texts from a day's messages; `None` if some kept changing, and the day is to be done again.
+async fn sweep_day(table: &Table, tenant: &TenantId, day: Date) -> Result<Option<u32>, ContextError> {
+    let mut count = 0;
+    for _ in 0..TRIES {
+        let is_over = |message: &Message| message.status > Status::Sending && has_text(message);
+        let over = messages::log(table, tenant, day).await?.into_iter().filter(is_over);
+        let changes: Vec<Change> = over.map(|message| Change::of(without_text(message))).collect();
+        let written = messages::write(table, tenant, &changes, None).await?;
+        count += written.iter().filter(|written| **written == Written::Won).count() as u32;
+        if written.iter().all(|written| *written == Written::Won) {
+            return Ok(Some(count));
+        }
+    }
+    Ok(None)
+}
