@@ -16,6 +16,9 @@ use crate::usecases::ask_about_silent::ask_about_silent;
 use crate::usecases::dispatch::{Run, dispatch_due, dispatch_hinted};
 use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
 use crate::usecases::receive_event::{Received, receive_event};
+use crate::usecases::recount_days::recount_days;
+use crate::usecases::sweep_expired::sweep_expired;
+use crate::usecases::watch_health::watch_health;
 
 /// Why an event was not dealt with; Lambda repeats it.
 #[derive(Debug, thiserror::Error)]
@@ -55,23 +58,48 @@ pub async fn payment_reminders(cx: &Context, event: Value) -> Result<Value, Even
     Ok(json!({ "planned": planned }))
 }
 
-/// The nightly schedule's `task`, as template.yaml has it.
-pub const ASK_ABOUT_SILENT: &str = "askAboutSilent";
+/// What a schedule asks for by its `task`, as template.yaml has it; without one it is the minute tick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Task {
+    /// Nightly: about messages of which Twilio told no end.
+    AskAboutSilent,
+    /// Nightly: the statistics of the last days.
+    RecountDays,
+    /// Nightly: what is older than its tenant keeps it.
+    SweepExpired,
+    /// Hourly.
+    WatchHealth,
+}
 
-/// `dispatchMessages`: hints of the queue, the minute tick, or the nightly question about what Twilio never told. Unlike the plans, it goes by the clock
-/// and not by the event's time: leases and quiet hours are about when a message really goes.
+/// `dispatchMessages`: hints of the queue, the minute tick, or a task. Unlike the plans, it goes by the clock and not
+/// by the event's time: leases and quiet hours are about when a message really goes.
 pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
     if let Some(records) = event.get("Records") {
         return hints(cx, records, now).await;
     }
-    if event.get("task").and_then(Value::as_str) == Some(ASK_ABOUT_SILENT) {
-        let further = Box::pin(ask_about_silent(cx, now)).await?;
-        tracing::info!(further, "Twilio was asked about silent messages");
-        return Ok(json!({ "further": further }));
+    if let Some(task) = event.get("task") {
+        let task = Task::deserialize(task).map_err(EventFailure::NotOurs)?;
+        return work(cx, task, now).await;
     }
     envelope(event)?;
     let dispatched = Box::pin(dispatch_due(cx, now)).await?;
     Ok(json!({ "dispatched": dispatched.messages.len() }))
+}
+
+async fn work(cx: &Context, task: Task, now: Timestamp) -> Result<Value, EventFailure> {
+    match task {
+        Task::AskAboutSilent => {
+            let further = Box::pin(ask_about_silent(cx, now)).await?;
+            tracing::info!(further, "Twilio was asked about silent messages");
+            return Ok(json!({ "further": further }));
+        }
+        Task::RecountDays => Box::pin(recount_days(cx, now)).await.map(|_| ())?,
+        Task::SweepExpired => Box::pin(sweep_expired(cx, now)).await.map(|_| ())?,
+        Task::WatchHealth => Box::pin(watch_health(cx, now)).await.map(|_| ())?,
+    }
+    tracing::info!(?task, "done");
+    Ok(json!({}))
 }
 
 /// Each record fails or passes by itself; SQS delivers again what failed.

@@ -15,12 +15,18 @@ use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
 use crate::clock::Clock;
-use crate::tokens::{self, TokenKey};
+use crate::tokens::{self, Claims, TokenKey};
 
 /// API Gateway's own limit of a request, in bytes.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
-/// The one route without the authorizer.
-const OPEN_PATH: &str = "/v1/openapi.json";
+/// The routes without the authorizer, as template.yaml has them: the descriptions, and what contacts see of
+/// themselves, by links that we signed.
+const OPEN: [&str; 2] = ["/v1/openapi.json", "/docs"];
+const OPEN_BELOW: &str = "/v1/preferences/";
+
+fn is_open(path: &str) -> bool {
+    OPEN.contains(&path) || path.starts_with(OPEN_BELOW)
+}
 
 /// Whether what is posted to `path` is for `sendMessage`, as the routes of template.yaml have it.
 pub fn is_sending(path: &str) -> bool {
@@ -50,21 +56,29 @@ pub fn http_api(function: Router, key: Arc<TokenKey>, clock: Clock) -> Router {
         let (function, key, now) = (function.clone(), key.clone(), clock.now());
         async move {
             let (parts, body) = request.into_parts();
-            if parts.uri.path() == OPEN_PATH {
-                return invoke(function, event(&parts.method, OPEN_PATH, None, &parts.headers, &Bytes::new(), None, now)).await;
-            }
             let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let claims = token.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| tokens::verify(&key, token, now));
-            let Some(claims) = claims else {
+            let is_open = is_open(parts.uri.path());
+            if claims.is_none() && !is_open {
                 // API Gateway's own answer, before any function runs.
                 return (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Unauthorized" }))).into_response();
-            };
+            }
             let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else { return too_large() };
-            let claims = json!({ "tenant": claims.tenant, "role": claims.role, "sub": claims.sub });
-            let event = event(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, &body, Some(claims), now);
+            // Where no authorizer is asked, nobody reads the token.
+            let claims = claims.filter(|_| !is_open).map(|claims| claims_of(&claims));
+            let event = event(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, &body, claims, now);
             invoke(function, event).await
         }
     })
+}
+
+/// As the authorizer passes them on: texts, and no more than the token has.
+fn claims_of(claims: &Claims) -> Value {
+    let mut passed = json!({ "role": claims.role, "sub": claims.sub });
+    if let Some(tenant) = &claims.tenant {
+        passed["tenant"] = json!(tenant);
+    }
+    passed
 }
 
 fn too_large() -> Response {
@@ -72,6 +86,8 @@ fn too_large() -> Response {
 }
 
 /// The payload (format 2.0) of an HTTP request, with base64 for what is not text.
+///
+/// Whoever stands in front of this machine says by `X-Forwarded-For` where a request came from.
 pub fn event(
     method: &Method,
     path: &str,
@@ -92,12 +108,20 @@ pub fn event(
         Ok(text) if !is_form => (text.to_string(), false),
         _ => (BASE64.encode(body), true),
     };
+    let header = |name: &str| folded.get(name).and_then(Value::as_str);
+    let source_ip = header("x-forwarded-for").and_then(|hops| hops.rsplit(',').next()).map_or("127.0.0.1", str::trim);
     let mut context = json!({
         "accountId": "000000000000",
         "apiId": "local",
-        "domainName": "localhost",
+        "domainName": header("host").unwrap_or("localhost"),
         "domainPrefix": "local",
-        "http": { "method": method.as_str(), "path": path, "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "" },
+        "http": {
+            "method": method.as_str(),
+            "path": path,
+            "protocol": "HTTP/1.1",
+            "sourceIp": source_ip,
+            "userAgent": header("user-agent").unwrap_or_default(),
+        },
         "requestId": request_id(),
         "routeKey": "$default",
         "stage": "$default",

@@ -20,7 +20,6 @@ use shared::domain::segments::segments;
 use shared::domain::tenant::TenantId;
 use shared::secrets::{self, SecretsError};
 use shared::store::seal::KeySecret;
-use shared::twilio::credentials::NewCredentials;
 use shared::{api, http_client, schedule};
 use tokio::net::TcpListener;
 
@@ -147,15 +146,18 @@ impl Host {
     /// Gives `tenant` a local Twilio account that sends from `senders`.
     pub async fn connect(&self, tenant: &TenantId, senders: Vec<String>) -> Result<(), StartError> {
         let name = self.cx.config.secret(&twilio_secret(tenant));
+        if let Err(SecretsError::Missing(_)) = secrets::read::<Value>(&self.cx.secrets, &name).await {
+            secrets::write(&self.cx.secrets, &name, &new_account(tenant)).await?;
+        }
+        self.reconnect(tenant, senders).await
+    }
+
+    /// The same, if the tenant has an account: after a start the local Twilio knows none.
+    pub async fn reconnect(&self, tenant: &TenantId, senders: Vec<String>) -> Result<(), StartError> {
+        let name = self.cx.config.secret(&twilio_secret(tenant));
         let account: Value = match secrets::read(&self.cx.secrets, &name).await {
             Ok(known) => known,
-            Err(SecretsError::Missing(_)) => {
-                let account = new_account(tenant);
-                let text = |field: &str| account[field].as_str().unwrap_or_default();
-                let new = NewCredentials { account_sid: text("accountSid"), auth_token: text("authToken") };
-                secrets::write(&self.cx.secrets, &name, &new).await?;
-                account
-            }
+            Err(SecretsError::Missing(_)) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         self.cx.forget(tenant);
@@ -245,9 +247,9 @@ impl Host {
         schedule::dispatch_messages(&self.cx, scheduled(now), now).await
     }
 
-    /// What EventBridge does every night.
-    pub async fn ask_about_silent(&self, now: Timestamp) -> Result<Value, schedule::EventFailure> {
-        schedule::dispatch_messages(&self.cx, json!({ "task": schedule::ASK_ABOUT_SILENT }), now).await
+    /// What EventBridge asks for by name, every hour or every night.
+    pub async fn task(&self, task: &str, now: Timestamp) -> Result<Value, schedule::EventFailure> {
+        schedule::dispatch_messages(&self.cx, json!({ "task": task }), now).await
     }
 
     /// Hands what lies in the queue to `dispatchMessages`, as Lambda's poller does.

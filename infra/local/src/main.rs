@@ -70,7 +70,7 @@ struct Token {
     #[arg(long, default_value = commands::SAMPLE_TENANT)]
     tenant: String,
     /// viewer, staff or admin.
-    #[arg(long, default_value = "admin", value_parser = ["viewer", "staff", "admin"])]
+    #[arg(long, default_value = "admin", value_parser = local::tokens::ROLES)]
     role: String,
     /// The state folder of the installation that is to believe it.
     #[arg(long, default_value = ".carillon")]

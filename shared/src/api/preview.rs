@@ -150,7 +150,7 @@ pub struct WarningView {
 }
 
 impl PreviewView {
-    fn of(preview: Preview) -> Self {
+    pub(super) fn of(preview: Preview) -> Self {
         let explanation = Explanation::of(preview.findings);
         let spam = preview.spam_triggers.join(", ");
         let warning = |warning: Warning| {

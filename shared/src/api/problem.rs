@@ -10,6 +10,9 @@ use crate::context::ContextError;
 use crate::domain::compose::FieldError;
 use crate::store::StoreError;
 use crate::telemetry::Chain;
+use crate::twilio::error_codes;
+use crate::usecases::ask_twilio::AskError;
+use crate::usecases::save_settings::SaveError;
 use crate::usecases::send_message::SendError;
 
 /// A refusal, as it goes over the wire.
@@ -57,6 +60,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "Forbidden", detail)
     }
 
+    /// The platform has suspended the tenant.
+    pub fn suspended() -> Self {
+        let detail = "this tenant is suspended: its records can be read, and nothing can be changed or sent; ask whoever runs the platform";
+        Self::new(StatusCode::FORBIDDEN, "suspended", "Suspended", detail)
+    }
+
     pub fn conflict(code: &'static str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, "Conflict", detail)
     }
@@ -72,6 +81,41 @@ impl Problem {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests", detail) }
     }
 
+    /// Of something that Twilio was asked for: a `search`, a `purchase` (S4-25).
+    pub fn of_twilio(doing: &str, error: AskError) -> Self {
+        let gone = "somebody else took the number, or it is not for sale: search again";
+        match error {
+            AskError::NotConnected => {
+                Self::conflict("not_connected", "Twilio is not configured: connect a Twilio account first (PUT /twilio)")
+            }
+            AskError::Invalid(errors) => Self::fields(errors),
+            AskError::NotOwned => Self::not_found("this is none of the account's numbers: GET /phone-numbers lists them"),
+            AskError::AlreadyOwned => {
+                Self::conflict("already_owned", "this number is yours already: GET /phone-numbers lists it")
+            }
+            AskError::Gone => Self::conflict("number_gone", format!("Twilio {doing} error: {gone}")),
+            AskError::KeyTaken => Self::key_taken(),
+            AskError::Refused(code) => {
+                let meaning = error_codes::meaning(code);
+                let detail = format!("Twilio {doing} error: {code}, {}. {}", meaning.title, meaning.advice);
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "twilio_refused", "Refused by Twilio", detail)
+            }
+            AskError::Unreachable(error) => {
+                tracing::warn!(error = %Chain(&error), doing, "Twilio could not be asked");
+                let detail = format!(
+                    "Twilio {doing} error: Twilio gave no answer that says whether it was done. Send the same again, with the same \
+                     Idempotency-Key if it had one: nothing is done twice. https://status.twilio.com says whether Twilio has trouble"
+                );
+                Self::new(StatusCode::BAD_GATEWAY, "twilio_unreachable", "Twilio could not be asked", detail)
+            }
+            AskError::Context(error) => error.into(),
+        }
+    }
+
+    fn key_taken() -> Self {
+        Self::conflict("key_taken", "this Idempotency-Key stands for another request; take a new one")
+    }
+
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "Invalid request", detail)
     }
@@ -79,6 +123,7 @@ impl Problem {
     /// Names everything that is wrong.
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let detail = match errors.as_slice() {
+            [error] if error.field.is_empty() => error.reason.clone(),
             [error] => format!("{}: {}", error.field, error.reason),
             errors => format!("{} things cannot be right: see errors", errors.len()),
         };
@@ -127,9 +172,21 @@ impl From<SendError> for Problem {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Invalid(errors) => Self::fields(errors),
-            SendError::KeyTaken => Self::conflict("key_taken", "this Idempotency-Key stands for another request; take a new one"),
+            SendError::KeyTaken => Self::key_taken(),
             SendError::TooLarge => Self::too_large("more than one request may carry: send it in parts"),
             SendError::Context(error) => error.into(),
+        }
+    }
+}
+
+impl From<SaveError> for Problem {
+    fn from(error: SaveError) -> Self {
+        match error {
+            SaveError::Invalid(errors) => Self::fields(errors),
+            SaveError::Changed => {
+                Self::conflict("changed", "somebody else has changed the settings meanwhile: read them again, and change those")
+            }
+            SaveError::Context(error) => error.into(),
         }
     }
 }

@@ -82,7 +82,7 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
     };
     for tenant in tenants::all(host.cx.table().await?).await? {
         let settings = host.cx.settings(&tenant, now).await?;
-        host.connect(&tenant, [&settings.senders.sms, &settings.senders.whatsapp].into_iter().flatten().cloned().collect())
+        host.reconnect(&tenant, [&settings.senders.sms, &settings.senders.whatsapp].into_iter().flatten().cloned().collect())
             .await?;
     }
     terminal::show_messages();
@@ -174,6 +174,7 @@ fn is_sending(request: &Request) -> bool {
 /// The minute tick and the daily jobs. The jobs also run at the start: the machine may have been off at their hour.
 async fn follow_schedules(host: Host) {
     let mut planned_on = None;
+    let mut watched_at: Option<Timestamp> = None;
     let mut ticks = tokio::time::interval(TICK);
     loop {
         ticks.tick().await;
@@ -184,7 +185,13 @@ async fn follow_schedules(host: Host) {
             planned_on = Some(day);
             logged("lesson reminders could not be planned", schedule::lesson_reminders(&host.cx, scheduled(now)).await);
             logged("payment reminders could not be planned", schedule::payment_reminders(&host.cx, scheduled(now)).await);
-            logged("Twilio could not be asked about silent messages", host.ask_about_silent(now).await);
+            for task in ["askAboutSilent", "recountDays", "sweepExpired"] {
+                logged(task, host.task(task, now).await);
+            }
+        }
+        if watched_at.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_hours(1)) {
+            watched_at = Some(now);
+            logged("watchHealth", host.task("watchHealth", now).await);
         }
         logged("what is due could not be dispatched", host.tick(now).await);
     }

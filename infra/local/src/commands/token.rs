@@ -12,8 +12,12 @@ use crate::clock::Clock;
 use crate::host;
 use crate::tokens::{self, TokenKey};
 
-/// Prints a token that the installation in `state` believes. It may be running or not.
+/// Prints a token that the installation in `state` believes. It may be running or not. One in the role `platform`
+/// makes tenants, and is for none of them.
 pub async fn token(state: &Path, tenant: &str, role: &str) -> Outcome {
+    if !tokens::ROLES.contains(&role) {
+        return Err(format!("there is no role '{role}': it is one of {}", tokens::ROLES.join(", ")).into());
+    }
     let secrets = state.join("secrets.json");
     if !secrets.exists() {
         return Err(format!("there is no installation in {}: start it once with `cargo run`", state.display()).into());

@@ -20,6 +20,7 @@ use super::call::{CallEntry, text_secs};
 use super::fault::{ArmedRule, Rule};
 use super::ledger::Entry;
 use super::phone_number::Webhooks;
+use super::sid::sid;
 use super::{Account, AccountKind, AccountStatus, Attempt, InboundMedia, InboundText, LocalTwilio, WebhookAnswer};
 
 /// A text to bring to an account.
@@ -118,6 +119,18 @@ pub(super) async fn call(State(twilio): State<LocalTwilio>, Json(call): Json<Cal
         None => twilio.hang_up(&ringing, secs),
     }
     Json(told).into_response()
+}
+
+/// `POST /_local/account`: a new account without numbers, and what it is connected with. It lasts as long as this
+/// process, unless a tenant is connected to it.
+pub(super) async fn open_account(State(twilio): State<LocalTwilio>) -> Response {
+    let number = twilio.accounts().len() as u64;
+    let seed = twilio.0.config.seed;
+    let account =
+        Account { sid: sid("AC", seed, "account", number), auth_token: sid("", seed, "token", number), ..Account::default() };
+    let opened = json!({ "accountSid": account.sid, "authToken": account.auth_token });
+    twilio.add_account(account);
+    (StatusCode::CREATED, Json(opened)).into_response()
 }
 
 /// `PUT /_local/account`

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use http::Uri;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -48,7 +48,7 @@ impl LocalTwilio {
             .route_layer(from_fn_with_state(self.clone(), concurrency::tell))
             .route("/_local/inbound", post(control::inbound))
             .route("/_local/call", post(control::call))
-            .route("/_local/account", put(control::change_account))
+            .route("/_local/account", post(control::open_account).put(control::change_account))
             .route("/_local/faults", get(control::faults).put(control::set_faults))
             .route("/_local/ledger", get(control::ledger))
             .route("/_local/calls", get(control::calls))
