@@ -238,11 +238,11 @@ async fn whatever_twilio_never_told_of_is_asked_for_at_night() {
     let (_, call) = post(&host, "staff", "/calls", None, &json!({ "to": ONE, "say": "Hello" })).await;
     settle(&host, SignedDuration::from_mins(5)).await;
     let ids = [message["id"].as_str().unwrap(), call["id"].as_str().unwrap()];
-    host.ask_about_silent(host.clock.now()).await.unwrap();
+    host.task("askAboutSilent", host.clock.now()).await.unwrap();
     assert_eq!(stored(&host, ids[0]).await.status, Status::Queued, "Twilio has half a day to tell by itself");
 
     host.clock.set(host.clock.now() + SignedDuration::from_hours(13));
-    host.ask_about_silent(host.clock.now()).await.unwrap();
+    host.task("askAboutSilent", host.clock.now()).await.unwrap();
 
     let (message, call) = (stored(&host, ids[0]).await, stored(&host, ids[1]).await);
     assert_eq!((message.status, call.status), (Status::Delivered, Status::Completed));
@@ -270,9 +270,9 @@ async fn a_refusal_opts_out_once_and_never_against_a_later_start() {
     let late = report(&host, &two, &refused).await;
     host.bring(&late, host.clock.now()).await;
 
+    assert_eq!(host.aws.items().len(), before);
     let (_, check) = get(&host, "viewer", &format!("/opt-outs/{ONE}")).await;
     assert_eq!((check["optedOut"].as_bool(), check["history"].as_array().unwrap().len()), (Some(false), 2), "{check}");
-    assert_eq!(host.aws.items().len(), before);
 }
 
 /// Through a messaging service 21610 comes later, by a callback that may get lost.

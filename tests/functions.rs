@@ -16,7 +16,7 @@ use shared::secrets;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-use crate::machine::{all_messages, machine, program, root, sample, tenant};
+use crate::machine::{all_messages, capture, machine, program, root, sample, tenant};
 
 /// Hands out one event, then waits; keeps the answer.
 #[derive(Clone)]
@@ -55,15 +55,17 @@ async fn invoke(host: &Host, aws: &str, function: &str, name: &str) -> Value {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, api).await });
+    let log = tempfile::NamedTempFile::new().unwrap();
     let mut process = tokio::process::Command::new(program(name))
         .env_clear()
         .envs(environment(host, aws, &address))
-        .stdout(Stdio::null())
+        .stdout(Stdio::from(log.reopen().unwrap()))
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let answer = tokio::time::timeout(std::time::Duration::from_secs(30), answer).await.unwrap().unwrap();
     process.kill().await.unwrap();
+    capture::search(&std::fs::read_to_string(log.path()).unwrap());
     answer
 }
 

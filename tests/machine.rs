@@ -22,6 +22,8 @@ use shared::domain::money::Micros;
 use shared::domain::tenant::{Settings, TenantId, Types};
 use shared::store::{contacts, due, keys, messages, tenants};
 
+pub mod capture;
+
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
 }
@@ -47,8 +49,9 @@ pub fn tenant() -> TenantId {
     TenantId::parse("sample").unwrap()
 }
 
-/// A machine in memory whose clock stands at `now`.
+/// A machine in memory whose clock stands at `now`. What it logs is searched for what nobody may read there.
 pub async fn machine(now: Timestamp) -> Host {
+    capture::start();
     Host::start(Options::in_memory(Clock::at(now))).await.unwrap()
 }
 
@@ -66,6 +69,7 @@ pub async fn all_messages(host: &Host, tenant: &TenantId, span: Span) -> Vec<Mes
 
 /// How often each message (recipient and text) was accepted by the local Twilio.
 pub fn ledger(host: &Host) -> HashMap<(String, String), usize> {
+    capture::keep_ledger(host);
     let mut counts = HashMap::new();
     for entry in host.twilio.ledger() {
         *counts.entry((entry.to, entry.body)).or_default() += 1;
@@ -97,8 +101,7 @@ pub async fn post(host: &Host, role: &str, path: &str, key: Option<&str>, body: 
 }
 
 pub async fn post_raw(host: &Host, role: &str, path: &str, key: Option<&str>, body: Bytes) -> (StatusCode, Value) {
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", "application/json".parse().unwrap());
+    let mut headers = json_headers();
     if let Some(key) = key {
         headers.insert("idempotency-key", key.parse().unwrap());
     }
@@ -107,6 +110,24 @@ pub async fn post_raw(host: &Host, role: &str, path: &str, key: Option<&str>, bo
 
 pub async fn get(host: &Host, role: &str, path: &str) -> (StatusCode, Value) {
     call(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await
+}
+
+pub async fn put(host: &Host, role: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    call(host, Method::PUT, role, path, json_headers(), body.to_string().into()).await
+}
+
+pub async fn patch(host: &Host, role: &str, path: &str, body: &Value) -> (StatusCode, Value) {
+    call(host, Method::PATCH, role, path, json_headers(), body.to_string().into()).await
+}
+
+pub async fn delete(host: &Host, role: &str, path: &str) -> (StatusCode, Value) {
+    call(host, Method::DELETE, role, path, HeaderMap::new(), Bytes::new()).await
+}
+
+fn json_headers() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/json".parse().unwrap());
+    headers
 }
 
 /// What the API answers that is no JSON.
@@ -126,6 +147,7 @@ async fn call(host: &Host, method: Method, role: &str, path: &str, headers: Head
 
 /// Below `/v1/tenants/sample`, through the events of the gateway.
 async fn answer(host: &Host, method: Method, role: &str, path: &str, headers: HeaderMap, body: Bytes) -> (Parts, Bytes) {
+    capture::keep_request(&body);
     let claims = json!({ "tenant": "sample", "role": role, "sub": "user-1" });
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let path = format!("/v1/tenants/sample{path}");
@@ -153,6 +175,10 @@ pub async fn unconnected_machine(change: impl FnOnce(&mut Settings)) -> Host {
     let (folder, _) = sample();
     let now: Timestamp = "2026-03-10T16:00:00Z".parse().unwrap();
     let host = machine(now).await;
+    for contact in &folder.school.contacts {
+        capture::keep_secret(&[&contact.name, contact.email.as_deref().unwrap_or_default()]);
+        contact.numbers().into_iter().for_each(|number| capture::keep_secret(&[number.e164()]));
+    }
     let mut settings = folder.school.settings;
     settings.types = Types::default();
     settings.budget.monthly_limit = Micros::parse("1000");
@@ -182,6 +208,7 @@ pub async fn settle(host: &Host, length: SignedDuration) {
             None => break,
         }
     }
+    capture::keep_ledger(host);
 }
 
 /// Every message of the sample tenant that is due around the clock's present day.

@@ -4,21 +4,34 @@
 
 mod machine;
 
+mod account;
+mod analytics;
 mod answers;
 mod api;
+mod audit;
 mod bad_input;
 mod bulk;
 mod callbacks;
+mod contacts;
+mod content;
 mod crash;
 mod edges;
 mod forged;
+mod forgetting;
 mod functions;
+mod imports;
 mod inbound;
+mod logs;
 mod messages;
 mod never_twice;
+mod numbers;
 mod openapi;
+mod records;
 mod school;
 mod sending;
+mod side_by_side;
 mod stop;
+mod templates;
+mod tenants;
 mod tidy;
 mod vectors;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shared::api::openapi;
 
-use crate::machine::{get, quiet_machine, root};
+use crate::machine::{get, quiet_machine, root, sample};
 
 #[test]
 fn the_checked_in_document_is_what_the_handlers_say() {
@@ -25,7 +25,8 @@ fn every_route_is_described_and_every_description_is_a_route() {
     for line in source.split(".route(\"").skip(1) {
         let (path, rest) = line.split_once('"').unwrap();
         let verbs = rest.split(".route(").next().unwrap();
-        let full = if path.starts_with("/v1") { path.to_string() } else { format!("/v1/tenants/{{tenant}}{path}") };
+        let full =
+            if path.starts_with("/v1") || path == "/docs" { path.to_string() } else { format!("/v1/tenants/{{tenant}}{path}") };
         for verb in ["get", "post", "put", "delete", "patch"] {
             if verbs.contains(&format!(" {verb}(")) || verbs.contains(&format!(".{verb}(")) {
                 routes.insert((full.clone(), verb.to_string()));
@@ -41,6 +42,54 @@ fn every_route_is_described_and_every_description_is_a_route() {
         .collect();
     assert!(routes.len() > 10);
     assert_eq!(routes, described);
+}
+
+/// What the schema says of a field.
+fn field<'a>(document: &'a Value, schema: &'a Value, name: &str) -> Option<&'a Value> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let known = &document["components"]["schemas"][reference.rsplit('/').next().unwrap()];
+        return field(document, known, name);
+    }
+    let free = schema.get("additionalProperties").filter(|free| free.is_object());
+    let own = schema["properties"].get(name).or(free);
+    let mut variants = ["allOf", "oneOf", "anyOf"].into_iter().flat_map(|of| schema[of].as_array().into_iter().flatten());
+    own.or_else(|| variants.find_map(|variant| field(document, variant, name)))
+}
+
+fn note_undescribed(document: &Value, schema: &Value, value: &Value, path: &str, missing: &mut Vec<String>) {
+    for (name, value) in value.as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        match field(document, schema, name) {
+            Some(known) => note_undescribed(document, known, value, &path, missing),
+            None => missing.push(path),
+        }
+    }
+}
+
+#[test]
+fn every_setting_is_described() {
+    let document: Value = serde_json::from_str(&openapi::document()).unwrap();
+    let mut settings = serde_json::to_value(&sample().0.school.settings).unwrap();
+    settings["prices"] = json!({ "sms": "0.01", "byPrefix": { "+44": { "sms": "0.04" } } });
+    settings["quietHours"] = json!({ "from": "21:00", "to": "08:00" });
+    for method in ["put", "patch"] {
+        let content = &document["paths"]["/v1/tenants/{tenant}/settings"][method]["requestBody"]["content"];
+        let schema = &content.as_object().unwrap().values().next().unwrap()["schema"];
+        let mut missing = Vec::new();
+        note_undescribed(&document, schema, &settings, method, &mut missing);
+        assert!(missing.is_empty(), "{missing:?}");
+        note_undescribed(&document, schema, &json!({ "budget": { "colour": 1 } }), method, &mut missing);
+        assert_eq!(missing, [format!("{method}.budget.colour")]);
+    }
+}
+
+#[test]
+fn nothing_refers_to_our_own_documents() {
+    let document = openapi::document();
+
+    for reference in ["(S0-", "(S1-", "(S2-", "(S3-", "(S4-", "(D1", "DESIGN", ".md"] {
+        assert!(!document.contains(reference), "{reference}");
+    }
 }
 
 #[tokio::test]

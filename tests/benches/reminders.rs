@@ -49,6 +49,7 @@ fn school(start: Timestamp) -> School {
         opted_out: false,
         opted_out_categories: Default::default(),
         attributes: BTreeMap::new(),
+        former_numbers: Default::default(),
     };
     let lesson = |number: usize| Lesson {
         id: format!("L{number:05}"),
