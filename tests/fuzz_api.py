@@ -43,7 +43,7 @@ CHECKS = [
     "response_headers_conformance",
     "response_schema_conformance",
 ]
-RUN_SECS = 400
+RUN_SECS = 900
 # Of a hundred likely requests to an operation, so many must be accepted.
 LEAST_ACCEPTED = 40
 # Of these one is enough: what each does, it does once.

@@ -66,6 +66,16 @@ pub enum Stage {
     Done,
 }
 
+/// What a step left of its job. It has set the job's counts and state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// There is more, at once.
+    More,
+    /// There is more, at this instant.
+    Later(Timestamp),
+    Done,
+}
+
 /// A job is kept this long once it is made, to be asked about.
 const KEEP: SignedDuration = SignedDuration::from_hours(24 * 90);
 const SEALED: &[&str] = &["state"];

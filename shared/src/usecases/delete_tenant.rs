@@ -8,11 +8,10 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use serde::{Deserialize, Serialize};
 
 use super::save_settings::adjust_settings;
-use super::work_job::Step;
 use crate::context::{Context, ContextError, twilio_secret};
 use crate::domain::tenant::TenantId;
 use crate::secrets;
-use crate::store::jobs::{self, Created, Job, JobKind};
+use crate::store::jobs::{self, Created, Job, JobKind, Step};
 use crate::store::tenants::{self, Entry, TenantState};
 use crate::store::{StoreError, Table, erase_tenant, keys};
 

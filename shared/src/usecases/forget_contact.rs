@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::cancel_planned::canceled;
 use super::open_batch::open_batch;
-use super::work_job::Step;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::consent::{Scope, Wish};
 use crate::domain::contact::Contact;
@@ -28,7 +27,7 @@ use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage as BatchStage};
 use crate::store::conversations::{self, ConversationId};
 use crate::store::erasure::{self, Place};
-use crate::store::jobs::{self, Created, Job, JobKind, Stage as JobStage};
+use crate::store::jobs::{self, Created, Job, JobKind, Stage as JobStage, Step};
 use crate::store::messages::{self, Change, Written};
 use crate::store::seal::Keyring;
 use crate::store::{StoreError, Table, accepted, consents, contacts, keys, recurring};

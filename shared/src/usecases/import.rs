@@ -15,14 +15,13 @@ use super::forget_contact::forgotten_since;
 use super::save_contact::{Joined, change_contact, plan_joined};
 use super::save_lessons::save_lessons;
 use super::save_payments::save_payments;
-use super::work_job::Step;
 use crate::context::{Context, ContextError};
 use crate::domain::contact::Contact;
 use crate::domain::lesson::{Lesson, LessonStatus};
 use crate::domain::money::Money;
 use crate::domain::payment::Payment;
 use crate::domain::tenant::TenantId;
-use crate::store::jobs::{self, Job, JobKind};
+use crate::store::jobs::{self, Job, JobKind, Step};
 use crate::store::{StoreError, contacts, lessons, payments};
 
 /// How many rows a step saves.

@@ -10,20 +10,10 @@ use super::forget_contact::forget_step;
 use super::import::import_step;
 use crate::context::{Context, ContextError};
 use crate::domain::tenant::TenantId;
-use crate::store::jobs::{self, Job, JobKind, Stage};
+use crate::store::jobs::{self, Job, JobKind, Stage, Step};
 
 /// A run stops after so long, and the next tick goes on.
 const LONGEST: Duration = Duration::from_secs(20);
-
-/// What a step left of its job. It has set the job's counts and state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// There is more, at once.
-    More,
-    /// There is more, at this instant.
-    Later(Timestamp),
-    Done,
-}
 
 /// Goes on with `job` as far as there is time. The job as it is then.
 pub async fn work_job(cx: &Context, tenant: &TenantId, mut job: Job, now: Timestamp) -> Result<Job, ContextError> {
