@@ -178,13 +178,13 @@ def set_up(api):
     for number, contact in enumerate(FORGOTTEN):
         body = {"name": "Ada Gone", "phone": f"+1555010{4000 + number}"}
         api.ask("PUT", f"/contacts/{contact}", body, FUZZED)
-    for contact in MADE:
+    for contact in [*MADE, LINKED]:
         body = {"name": "Bo Made", "phone": "+15550100220", "groups": ["Choir"]}
         api.ask("PUT", f"/contacts/{contact}", body, SAMPLE)
     start = dt.datetime.now(dt.timezone.utc) + dt.timedelta(3)
     lesson = {"subject": "Harp", "teacher": "Mx. Lee", "students": ["S01", "Strings"]}
     lesson["startsAt"] = start.strftime("%Y-%m-%dT%H:%M:%SZ")
-    api.post("/lessons", {"lessons": [{"id": lesson_id, **lesson} for lesson_id in LESSONS]})
+    api.post("/lessons", {"lessons": [{"id": lesson_id, **lesson} for lesson_id in [*LESSONS, *MOVED]]})
     payment = {"contactId": "S01", "amount": "12.50", "dueDate": start.strftime("%Y-%m-%d")}
     api.post("/payments", {"payments": [{"id": payment_id, **payment} for payment_id in [*PAYMENTS, *PAID, *GIVEN_UP]]})
     for name in [OWN_TEMPLATE, *TAKEN_AWAY]:
@@ -192,7 +192,7 @@ def set_up(api):
     api.ask("PUT", f"/templates/{OWN_TEMPLATE}", {"category": "general", "text": "Good day {name}"}, SAMPLE)
     job = api.post("/contacts/import", "id,name,phone\nF30,Cy Filed,5550100230\n,Nobody,none\n", FUZZED)["id"]
     forgotten = api.ask("DELETE", f"/contacts/{FORGOTTEN[0]}", None, FUZZED)["id"]
-    link = api.post(f"/contacts/{MADE[0]}/preferences-link", {})["url"]
+    link = api.post(f"/contacts/{LINKED}/preferences-link", {})["url"]
     return {"jobs": [job, forgotten], "token": link.rsplit("/", 1)[1], "account": accounts[FUZZED]}
 
 
@@ -202,7 +202,10 @@ GIVEN_BACK = [f"+120655502{number:02}" for number in range(20)]
 FOR_SALE = [f"+120655503{number:02}" for number in range(60)]
 FORGOTTEN = [f"G{number:02}" for number in range(20)]
 MADE = [f"F{number:02}" for number in range(10)]
+# Nobody's numbers change that a link was made for, and what is cancelled is not moved.
+LINKED = "FLink"
 LESSONS = [f"FL{number}" for number in range(4)]
+MOVED = [f"FM{number}" for number in range(4)]
 PAYMENTS = [f"FP{number}" for number in range(4)]
 PAID = [f"FD{number}" for number in range(4)]
 GIVEN_UP = [f"FV{number}" for number in range(4)]
@@ -364,6 +367,7 @@ class Parameters:
             "DELETE /groups/{name}": {"name": one_of("Choir", "Harps & flutes"), "contact": one_of(*MADE)},
             "/jobs/{id}": {"id": one_of(*made["jobs"])},
             "/lessons/{id}": {"id": one_of(*LESSONS)},
+            "POST /lessons/{id}/move": {"id": one_of(*MOVED)},
             "GET /messages": dict.fromkeys(["type", "answer", "campaign", "template", "reference"]),
             "/messages/{id}": {"id": one_of(page["items"][0]["id"], *ids, f"msg_{long}")},
             "/messages/bulk/{id}": {"id": one_of(*lists, f"batch_{long}")},

@@ -650,6 +650,9 @@ impl<'a> Work<'a> {
             Err(error) => return Ok(self.unreached_list(&error)),
         };
         let (is_full, until) = (listed.len() >= LISTED, self.progress.until);
+        // Older ones lie behind so many newer ones: the certificate does not say that there are none.
+        let hides_older = is_full && listed.iter().all(|one| one.created().is_some_and(|created| created > until));
+        self.progress.twilio.not_reached += u32::from(hides_older);
         let (mut erased, mut left) = (0, 0);
         for one in listed.into_iter().filter(|one| one.created().is_none_or(|created| created <= until)) {
             match erase::erase(&rest, &one.sid).await {
