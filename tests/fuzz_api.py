@@ -6,7 +6,7 @@
 Starts BINARY with a state folder that lasts as long as this does, fetches the OpenAPI document that it serves, and
 lets schemathesis (installed below TARGET, cargo's target directory) send what the document allows and what it does
 not. Fails on any 5xx, on any answer outside the document (status, content type, headers, schema), and on any error in
-the server's log. Takes four minutes; the seed is fixed.
+the server's log. Takes six minutes; the seed is fixed.
 
 There are two runs. The first takes the document as it is, but for the tenant. Random texts are rarely a phone number or
 the id of something, so most of what it sends is refused. The second has likely values in place of what the document
