@@ -206,11 +206,7 @@ pub async fn put(
     Input(mut asked): Input<PaymentRequest>,
 ) -> Result<Json<PaymentView>, Problem> {
     caller.require_staff()?;
-    let id = records::path_id(&id);
-    if asked.id.as_ref().is_some_and(|given| given.trim() != id) {
-        return Err(Problem::field("id", "invalid", "not the id of the path: leave it out"));
-    }
-    asked.id = Some(id.clone());
+    asked.id = Some(records::only_id(&id, asked.id.as_deref())?);
     let mut saved = save_all(&cx, &caller.tenant, vec![(None, asked)], Wrong::default(), now).await?;
     let payment = saved.pop().ok_or_else(missing)?;
     with_planned(&cx, &caller.tenant, payment).await.map(Json)

@@ -132,6 +132,18 @@ pub fn path_id(id: &str) -> String {
     id.replace("%2F", "/").replace("%2f", "/")
 }
 
+/// The id of a path; one that is given beside it must be the same.
+///
+/// # Errors
+/// 422, for another id in the body.
+pub fn only_id(path: &str, given: Option<&str>) -> Result<String, Problem> {
+    let id = path_id(path);
+    match given {
+        Some(given) if given.trim() != id => Err(Problem::field("id", "invalid", "not the id of the path: leave it out")),
+        Some(_) | None => Ok(id),
+    }
+}
+
 /// The entry at which a listing goes on: a time, `#`, an id.
 ///
 /// # Errors
