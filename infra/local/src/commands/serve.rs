@@ -251,6 +251,7 @@ fn introduce(host: &Host, api_url: &str, tenant: &TenantId, state: Option<&Path>
     println!(
         "Serving on the real clock. Ctrl-C stops.\n\n\
          API       {api_url}\n\
+         docs      {api_url}/docs\n\
          webhook   {}\n\
          Twilio    {} (local)\n\
          state     {}\n\
