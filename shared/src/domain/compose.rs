@@ -73,7 +73,7 @@ impl FieldError {
 }
 
 /// Twilio's limit of a text, in UTF-16 units (21617, D10).
-const LONGEST_BODY: usize = 1600;
+pub const LONGEST_BODY: usize = 1600;
 /// Twilio's limit of TwiML in a request is 4000 characters; the rest is its tags.
 const LONGEST_SPEECH: usize = 3700;
 const LONGEST_REFERENCE: usize = 256;
@@ -81,7 +81,7 @@ const MOST_LINKS: usize = 20;
 /// Of a template or a variable, in bytes.
 pub const LONGEST_NAME: usize = 128;
 /// All variables of a message together, in bytes.
-const LARGEST_VARIABLES: usize = 16_000;
+pub const LARGEST_VARIABLES: usize = 16_000;
 /// Twilio ends a call after four hours by itself.
 const LONGEST_CALL: u32 = 240;
 /// So much is told of what is wrong with one row.
@@ -106,7 +106,7 @@ pub fn compose(
     let channels = channels(wish, known.contact, &mut errors);
     check_media(wish, &channels, &mut errors);
     let text = text(settings, wish, known, &channels, &mut errors);
-    check_time(wish, now, &mut errors);
+    check_time(wish.send_at, now, &mut errors);
     check_labels(wish, &mut errors);
     if !errors.is_empty() {
         return Err(errors);
@@ -373,17 +373,28 @@ fn variable<'a>(name: &str, settings: &'a Settings, wish: &'a Wish, contact: Opt
         let zone = contact.map_or(&settings.time_zone, |contact| policy::zone(settings, contact));
         return Some(as_people_read(&key, value, wish.kind, zone));
     }
-    match key.as_str() {
-        "tenant" | "restaurantname" | "schoolname" | "churchname" | "businessname" => Some(Cow::Borrowed(&settings.name)),
-        "name" | "customername" => contact.map(|contact| Cow::Borrowed(contact.name.as_str())),
-        _ => contact.and_then(|contact| contact.attributes.get(&key)).map(|value| Cow::Borrowed(value.as_str())),
+    known_value(&key, settings, contact).map(Cow::Borrowed)
+}
+
+/// The value of a variable that nobody gave one, by its [`attribute_key`]: the tenant's name, or what is known of the
+/// contact.
+pub fn known_value<'a>(key: &str, settings: &'a Settings, contact: Option<&'a Contact>) -> Option<&'a str> {
+    match key {
+        _ if is_sender(key) => Some(settings.name.as_str()),
+        "name" | "customername" => contact.map(|contact| contact.name.as_str()),
+        _ => contact.and_then(|contact| contact.attributes.get(key)).map(String::as_str),
     }
+}
+
+/// Whether a variable stands for the tenant's name, by its [`attribute_key`].
+pub(super) fn is_sender(key: &str) -> bool {
+    matches!(key, "tenant" | "restaurantname" | "schoolname" | "churchname" | "businessname")
 }
 
 /// Dates and times that a program wrote (`2026-03-10`, `18:30`, RFC 3339) as people read them, in
 /// variables that are named for one: as schools have it in the texts of types (S0-36, S0-37), else as
 /// S3-50 says. Everything else stays as it is.
-fn as_people_read<'a>(key: &str, value: &'a str, of_type: Option<Kind>, zone: &Zone) -> Cow<'a, str> {
+pub(super) fn as_people_read<'a>(key: &str, value: &'a str, of_type: Option<Kind>, zone: &Zone) -> Cow<'a, str> {
     let (is_date, is_time) = (key.ends_with("date"), key.ends_with("time"));
     if !is_date && !is_time {
         return Cow::Borrowed(value);
@@ -447,7 +458,7 @@ fn check_body(body: &str, field: &str, is_spoken: bool, errors: &mut Vec<FieldEr
 }
 
 /// Whether anybody would see a character.
-fn is_visible(c: char) -> bool {
+pub(super) fn is_visible(c: char) -> bool {
     !c.is_whitespace()
         && !c.is_control()
         && !matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
@@ -458,9 +469,10 @@ fn is_xml(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' '..='\u{d7ff}' | '\u{e000}'..='\u{fffd}' | '\u{10000}'..)
 }
 
-fn check_time(wish: &Wish, now: Timestamp, errors: &mut Vec<FieldError>) {
+/// Notes what is wrong with the instant at which something is to go.
+pub fn check_time(send_at: Option<Timestamp>, now: Timestamp, errors: &mut Vec<FieldError>) {
     // A clock may be a little off.
-    match wish.send_at {
+    match send_at {
         Some(at) if at < now - SignedDuration::from_mins(5) => {
             errors.push(FieldError::new("sendAt", "in_the_past", "this instant is over"));
         }

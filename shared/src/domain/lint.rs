@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::segments::{self, Encoding};
+use super::segments::{self, Encoding, is_gsm7};
 use super::smart_encoding;
 
 /// A character that GSM-7 does not have, so that it makes the whole body UCS-2.
@@ -55,11 +55,8 @@ pub fn with_replacements(body: &str) -> Option<String> {
     (replaced != body).then_some(replaced)
 }
 
-fn is_gsm7(c: char) -> bool {
-    segments::encoding(c.encode_utf8(&mut [0; 4])) == Encoding::Gsm7
-}
-
-fn replacement(c: char) -> Option<&'static str> {
+/// The look-alike of a character outside GSM-7 that is in it.
+pub(super) fn replacement(c: char) -> Option<&'static str> {
     if is_gsm7(c) {
         return None;
     }
@@ -209,7 +206,7 @@ pub fn speech_secs(text: &str) -> u32 {
 }
 
 /// `STOP` as a word, "opt out" or "unsubscribe".
-fn has_opt_out_text(body: &str) -> bool {
+pub(super) fn has_opt_out_text(body: &str) -> bool {
     let words = words(body);
     ["stop", "opt out", "optout", "unsubscribe"].iter().any(|phrase| has_phrase(&words, phrase))
 }
@@ -244,7 +241,7 @@ const GENERIC: [&str; 24] = [
 
 /// Whether `body` says the tenant's name: in full, run together (`brightminds.com`), or by the first
 /// word of four letters or more that is not generic. A name without letters needs no naming.
-fn is_named(tenant_name: &str, body: &str) -> bool {
+pub(super) fn is_named(tenant_name: &str, body: &str) -> bool {
     let name = words(tenant_name);
     let words = words(body);
     match name.as_slice() {

@@ -44,7 +44,7 @@ impl Zone {
     }
 
     /// The first instant after `at` at which this zone's offset changes, if it ever does.
-    fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         self.zone.following(at).next().map(|transition| transition.timestamp())
     }
 }
@@ -177,6 +177,25 @@ pub fn first_allowed(windows: &[QuietHours], zone: &Zone, at: Timestamp) -> Opti
     }
 }
 
+/// The first instant at or after `at` that a window forbids on `zone`'s wall clock.
+///
+/// `None` if no window forbids anything.
+pub fn first_forbidden(windows: &[QuietHours], zone: &Zone, at: Timestamp) -> Option<Timestamp> {
+    let give_up = at + SignedDuration::from_hours(24 * SEARCH_DAYS);
+    let mut candidate = at;
+    while candidate <= give_up {
+        let wall = zone.wall(candidate).time();
+        if windows.iter().any(|window| window.forbids(wall)) {
+            return Some(candidate);
+        }
+        let real = windows.iter().filter(|window| window.from != window.to);
+        let at_begin = candidate + real.map(|window| until(wall, window.from.0)).min()?;
+        // As above: the clock may be changed before.
+        candidate = at_begin.min(zone.next_change(candidate).unwrap_or(Timestamp::MAX));
+    }
+    None
+}
+
 fn until(wall: Time, end: Time) -> SignedDuration {
     let ahead = end.duration_since(wall);
     if ahead > SignedDuration::ZERO { ahead } else { ahead + SignedDuration::from_hours(24) }
@@ -278,6 +297,21 @@ mod tests {
         let two = [quiet("21:00-08:00"), quiet("08:00-09:30")];
         assert_eq!(first_allowed(&two, &new_york(), at("2026-06-01T02:00:00Z")), Some(at("2026-06-01T13:30:00Z")));
         assert_eq!(first_allowed(&[quiet("21:00-08:00"), quiet("08:00-21:00")], &new_york(), at("2026-06-01T02:00:00Z")), None);
+    }
+
+    #[test]
+    fn the_next_quiet_hours_begin_by_the_wall_clock_of_the_day() {
+        let forbidden = |windows: &[QuietHours], from: &str| first_forbidden(windows, &new_york(), at(from));
+        let night = [quiet("22:00-07:00")];
+        // The night before the clocks go forward, and the evening after.
+        assert_eq!(forbidden(&night, "2026-03-08T04:30:00Z"), Some(at("2026-03-08T04:30:00Z")));
+        assert_eq!(forbidden(&night, "2026-03-08T11:00:00Z"), Some(at("2026-03-09T02:00:00Z")));
+        assert_eq!(forbidden(&[night[0], quiet("12:00-13:00")], "2026-03-08T11:00:00Z"), Some(at("2026-03-08T16:00:00Z")));
+        // 02:10 to 02:50 does not occur on that day; 01:15 to 01:45 occurs twice when they go back.
+        assert_eq!(forbidden(&[quiet("02:10-02:50")], "2026-03-08T05:00:00Z"), Some(at("2026-03-09T06:10:00Z")));
+        assert_eq!(forbidden(&[quiet("01:15-01:45")], "2026-11-01T05:45:00Z"), Some(at("2026-11-01T06:15:00Z")));
+        assert_eq!(forbidden(&[], "2026-03-08T11:00:00Z"), None);
+        assert_eq!(forbidden(&[quiet("09:00-09:00")], "2026-03-08T11:00:00Z"), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The rules, pure: no I/O, no clock, no randomness, no async.
 
 pub mod answer;
+pub mod campaign;
 pub mod catalogue;
 pub mod channel;
 pub mod compose;

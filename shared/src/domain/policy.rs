@@ -185,6 +185,12 @@ pub fn zone<'a>(settings: &'a Settings, contact: &'a Contact) -> &'a Zone {
     contact.time_zone.as_ref().unwrap_or(&settings.time_zone)
 }
 
+/// Of many numbers at once, of which some are North American or none is: those of the contacts come on top.
+pub fn quiet_hours_of_many(settings: &Settings, any_north_american: bool) -> Vec<QuietHours> {
+    let law = any_north_american.then_some(LAWFUL_QUIET_HOURS);
+    [settings.quiet_hours, law].into_iter().flatten().collect()
+}
+
 /// The tenant's, the contact's and the law's.
 fn quiet_hours(settings: &Settings, contact: &Contact, number: &PhoneNumber) -> Vec<QuietHours> {
     let law = number.is_north_american().then_some(LAWFUL_QUIET_HOURS);

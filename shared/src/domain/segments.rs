@@ -13,16 +13,32 @@ pub enum Encoding {
     Ucs2,
 }
 
-/// The GSM-7 characters of one septet.
-const BASIC: &str = "\n\r !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz\
-¡£¤¥§¿ÄÅÆÇÉÑÖØÜßàäåæèéìñòöøùüΓΔΘΛΞΠΣΦΨΩ";
+/// The ASCII characters that are one septet in GSM-7.
+const BASIC: &str = "\n\r !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz";
 
-/// The GSM-7 characters of two septets, an escape and a letter.
-const EXTENSION: &str = "\u{c}[\\]^{|}~€";
+/// The ASCII characters that are two septets, an escape and a letter.
+const EXTENSION: &str = "\u{c}[\\]^{|}~";
+
+/// How many septets each ASCII character takes: very many texts are counted.
+static ASCII: [u8; 128] = {
+    let mut widths = [0; 128];
+    let (basic, extension) = (BASIC.as_bytes(), EXTENSION.as_bytes());
+    let mut at = 0;
+    while at < basic.len() {
+        widths[basic[at] as usize] = 1;
+        at += 1;
+    }
+    at = 0;
+    while at < extension.len() {
+        widths[extension[at] as usize] = 2;
+        at += 1;
+    }
+    widths
+};
 
 /// Which encoding `body` needs.
 pub fn encoding(body: &str) -> Encoding {
-    if body.chars().all(|c| septets(c) > 0) { Encoding::Gsm7 } else { Encoding::Ucs2 }
+    if body.chars().all(is_gsm7) { Encoding::Gsm7 } else { Encoding::Ucs2 }
 }
 
 /// How many segments `body` is billed as.
@@ -37,12 +53,20 @@ pub fn segments(body: &str) -> u32 {
     }
 }
 
+/// Whether GSM-7 has a character.
+pub fn is_gsm7(c: char) -> bool {
+    septets(c) > 0
+}
+
 /// 0 for a character that GSM-7 does not have.
 fn septets(c: char) -> u32 {
     match c {
-        ' '..='~' if !"[\\]^{|}~`".contains(c) => 1,
-        c if EXTENSION.contains(c) => 2,
-        c if BASIC.contains(c) => 1,
+        '\0'..='\x7f' => u32::from(ASCII[c as usize]),
+        '¡' | '£' | '¤' | '¥' | '§' | '¿' | 'Ä' | 'Å' | 'Æ' | 'Ç' | 'É' | 'Ñ' | 'Ö' | 'Ø' | 'Ü' | 'ß' | 'à' | 'ä' | 'å' | 'æ'
+        | 'è' | 'é' | 'ì' | 'ñ' | 'ò' | 'ö' | 'ø' | 'ù' | 'ü' | 'Γ' | 'Δ' | 'Θ' | 'Λ' | 'Ξ' | 'Π' | 'Σ' | 'Φ' | 'Ψ' | 'Ω' => {
+            1
+        }
+        '€' => 2,
         _ => 0,
     }
 }
@@ -79,11 +103,20 @@ mod tests {
         assert_eq!(segments(&straddles), 3, "a surrogate pair is not split (lessons B9)");
     }
 
+    /// The alphabet as 3GPP has it, in the order of its tables.
+    const ONE: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§\
+¿abcdefghijklmnopqrstuvwxyzäöñüà";
+    const TWO: &str = "\u{c}^{}\\[~]|€";
+
     #[test]
-    fn every_septet_of_the_table_is_known() {
-        assert_eq!(BASIC.chars().filter(|&c| septets(c) == 1).count(), 127);
-        assert_eq!(EXTENSION.chars().filter(|&c| septets(c) == 2).count(), 10);
+    fn every_character_takes_as_many_septets_as_the_alphabet_says() {
+        assert_eq!((ONE.chars().count(), TWO.chars().count()), (127, 10));
+        for c in '\0'..='\u{ffff}' {
+            let listed = if TWO.contains(c) { 2 } else { u32::from(ONE.contains(c)) };
+            assert_eq!(septets(c), listed, "{c:?}");
+        }
         assert_eq!(encoding("ç"), Encoding::Ucs2);
         assert_eq!(encoding("`"), Encoding::Ucs2);
+        assert_eq!(encoding("😀"), Encoding::Ucs2);
     }
 }

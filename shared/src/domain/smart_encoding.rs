@@ -3,6 +3,9 @@
 //! The table is the one of Twilio's segment calculator 1.3.0 (its replacements are facts, not
 //! recommendations: some, such as a combining tilde becoming `~`, change meaning).
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 /// (replacement, the characters it replaces)
 const REPLACEMENTS: &[(&str, &str)] = &[
     ("\"", "\u{ab}\u{bb}\u{201c}\u{201d}\u{2ba}\u{2ee}\u{201f}\u{201e}\u{275d}\u{275e}\u{301d}\u{301e}\u{ff02}"),
@@ -92,12 +95,23 @@ const REPLACEMENTS: &[(&str, &str)] = &[
     ("...", "\u{2026}"),
 ];
 
+/// What replaces each character; the first line of the table that has it counts.
+static BY_CHARACTER: LazyLock<HashMap<char, &'static str>> = LazyLock::new(|| {
+    let mut known = HashMap::new();
+    for (to, from) in REPLACEMENTS {
+        for c in from.chars() {
+            known.entry(c).or_insert(*to);
+        }
+    }
+    known
+});
+
 /// What replaces `c`, if anything does.
 pub fn replacement(c: char) -> Option<&'static str> {
     if matches!(c, ' '..='_' | 'a'..='~') {
         return None;
     }
-    REPLACEMENTS.iter().find(|(_, from)| from.contains(c)).map(|(to, _)| *to)
+    BY_CHARACTER.get(&c).copied()
 }
 
 /// `body` with every look-alike replaced.
@@ -110,4 +124,18 @@ pub fn smart_encoded(body: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_character_is_found_as_the_table_has_it() {
+        for c in '\0'..='\u{ffff}' {
+            let listed = REPLACEMENTS.iter().find(|(_, from)| from.contains(c)).map(|(to, _)| *to);
+            let is_plain = matches!(c, ' '..='_' | 'a'..='~');
+            assert_eq!(replacement(c), listed.filter(|_| !is_plain), "{c:?}");
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Pure functions: nobody here opens a file, knows the time or stores anything. A bad row is
 //! reported and stops nothing else; only a file without its required columns is refused whole.
 
+pub mod sheet;
 mod table;
 
 mod calendar;

@@ -1,0 +1,43 @@
+//! How a campaign's file is laid out, and a place in it. Read by `files::sheet`.
+
+use serde::{Deserialize, Serialize};
+
+/// How the rows of a file are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layout {
+    pub encoding: TextEncoding,
+    pub delimiter: u8,
+    /// The columns by [`attribute_key`](crate::domain::contact::attribute_key), in the order of the file; empty for one
+    /// without a name.
+    pub columns: Vec<String>,
+    pub whom: Whom,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextEncoding {
+    /// UTF-8; a row that is not is Windows-1252, of an old Excel.
+    Bytes,
+    Utf16Le,
+    Utf16Be,
+}
+
+/// The column that says whom a row is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whom {
+    Number(usize),
+    /// The id of a stored contact.
+    Contact(usize),
+}
+
+/// Where the next row of a file begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The part of the file, counted from 0.
+    pub part: u32,
+    /// In bytes from the beginning of that part.
+    pub offset: u32,
+    /// The physical line, counted from 1.
+    pub line: u32,
+}
