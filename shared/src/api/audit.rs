@@ -59,6 +59,10 @@ const SHOWS: &[(&str, Shows)] = &[
     ("analytics", Shows::Nobody),
     ("audit", Shows::People),
     ("calls", Shows::People),
+    // How far one is stands on a screen that asks each second.
+    ("campaigns/{id}/rows", Shows::People),
+    ("campaigns/{id}/rows.csv", Shows::People),
+    ("campaigns", Shows::Nobody),
     ("contacts", Shows::People),
     ("conversations", Shows::People),
     ("diagnose", Shows::Nobody),

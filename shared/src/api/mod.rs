@@ -5,11 +5,14 @@ mod analytics;
 mod arrival;
 mod audit;
 mod bulk;
+mod campaign_rows;
+mod campaigns;
 mod contacts;
 mod conversations;
 mod costs;
 mod diagnose;
 mod docs;
+mod form;
 mod groups;
 mod imports;
 mod jobs;
@@ -65,7 +68,7 @@ pub fn send_message(cx: Arc<Context>) -> Router {
 
 /// `manageTenant`: everything else.
 pub fn manage_tenant(cx: Arc<Context>) -> Router {
-    let tenant = set_up().merge(people()).merge(records()).merge(log());
+    let tenant = set_up().merge(people()).merge(records()).merge(campaigning()).merge(log());
     let tenants = Router::new()
         .route("/v1/tenants", get(tenants::list).post(tenants::create))
         .route("/v1/tenants/{tenant}", get(tenants::get).delete(tenants::delete))
@@ -130,6 +133,20 @@ fn records() -> Router<Arc<Context>> {
         .route("/payments/{id}/void", post(payments::void))
         .route("/jobs/{id}", get(jobs::get))
         .route("/jobs/{id}/errors", get(jobs::errors))
+}
+
+fn campaigning() -> Router<Arc<Context>> {
+    Router::new()
+        .route("/campaigns", get(campaigns::list).post(campaigns::create))
+        .route("/campaigns/preview", post(campaigns::preview))
+        .route("/campaigns/{id}", get(campaigns::get))
+        .route("/campaigns/{id}/rows", get(campaign_rows::list))
+        .route("/campaigns/{id}/rows.csv", get(campaign_rows::file))
+        .route("/campaigns/{id}/file/{part}", put(campaigns::put_part))
+        .route("/campaigns/{id}/start", post(campaigns::start))
+        .route("/campaigns/{id}/pause", post(campaigns::pause))
+        .route("/campaigns/{id}/resume", post(campaigns::resume))
+        .route("/campaigns/{id}/cancel", post(campaigns::cancel))
 }
 
 fn log() -> Router<Arc<Context>> {

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::domain::compose::FieldError;
 
 /// Lambda takes no more than 6 MB; half of it becomes rows of the table.
-const LARGEST: usize = 3 * 1024 * 1024;
+pub(super) const LARGEST: usize = 3 * 1024 * 1024;
 const LONGEST_KEY: usize = 255;
 const KEY: &str = "idempotency-key";
 
@@ -42,10 +42,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Context>> for Printed<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, _: &Arc<Context>) -> Result<Self, Problem> {
-        let body = body(request).await?;
-        let value = read(&body)?;
+        Self::read(&body(request).await?)
+    }
+}
+
+impl<T: DeserializeOwned> Printed<T> {
+    /// Of a whole body.
+    ///
+    /// # Errors
+    /// 422 with what cannot be read.
+    pub fn read(body: &[u8]) -> Result<Self, Problem> {
+        must_be_object(body)?;
+        let value = read(body)?;
         // With sorted names, and without spaces.
-        let canonical = read::<serde_json::Value>(&body)?.to_string();
+        let canonical = read::<serde_json::Value>(body)?.to_string();
         let digest = ring::digest::digest(&ring::digest::SHA256, canonical.as_bytes());
         let fingerprint = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { value, fingerprint })
@@ -55,9 +65,14 @@ impl<T: DeserializeOwned> FromRequest<Arc<Context>> for Printed<T> {
 async fn body(request: Request) -> Result<Bytes, Problem> {
     let too_large = || Problem::too_large(format!("a request has at most {LARGEST} bytes"));
     let body = axum::body::to_bytes(request.into_body(), LARGEST).await.map_err(|_| too_large())?;
+    must_be_object(&body)?;
+    Ok(body)
+}
+
+fn must_be_object(body: &[u8]) -> Result<(), Problem> {
     // Or else a list of values would be read as the fields in their order.
     match body.trim_ascii_start().first() {
-        Some(b'{') => Ok(body),
+        Some(b'{') => Ok(()),
         Some(b'[') => Err(Problem::field("", "invalid", "the request is an object, not a list")),
         Some(_) => Err(Problem::field("", "not_json", "the request has a body of JSON: an object")),
         None => Err(Problem::field("", "required", "the request has a body of JSON: an object")),
@@ -84,13 +99,19 @@ fn told<T: DeserializeOwned>(body: &[u8], path: &str, error: &serde_json::Error)
     let Ok(json) = serde_json::from_slice::<serde_json::Value>(body) else {
         return Problem::field(path, "not_json", no_json(error));
     };
-    match serde_path_to_error::deserialize::<_, T>(json) {
+    match read_value::<T>(json) {
         Ok(_) => Problem::field(path, "invalid", "this value cannot be here"),
-        Err(error) => {
-            let path = error.path().to_string();
-            Problem::fields(vec![unreadable(path.trim_matches(['.', '?']), &error.into_inner().to_string())])
-        }
+        Err(error) => Problem::fields(vec![error]),
     }
+}
+
+/// # Errors
+/// What cannot be read of it, with its place.
+pub(super) fn read_value<T: DeserializeOwned>(json: serde_json::Value) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
+        let path = error.path().to_string();
+        unreadable(path.trim_matches(['.', '?']), &error.into_inner().to_string())
+    })
 }
 
 fn no_json(error: &serde_json::Error) -> String {

@@ -5,9 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::campaign::summary::Summary;
+use super::campaign::{Excluded, Fate, Row};
 use super::consent::Reading;
 use super::inbound::Inbound;
 use super::message::{Call, Content, Direct, Message, Status, Step};
+use super::money::Micros;
 use super::reminder::Kind;
 use super::report::Report;
 use super::tenant::Settings;
@@ -80,6 +83,29 @@ fn nameless(message: Message) -> Message {
     Message { to: None, body: None, direct, inbound, ..message }
 }
 
+/// `row` of a campaign, leading to nobody. What became of one that `has_message` is still told by that; any other that was
+/// to go gets none, as one for somebody who is not known.
+pub fn erased_row(row: &Row, has_message: bool) -> Row {
+    let fate = match row.fate {
+        Fate::Goes { units, .. } if has_message => Fate::Goes { values: Vec::new(), units },
+        Fate::Goes { .. } => Fate::Excluded { why: Excluded::UnknownContact, detail: None },
+        Fate::Excluded { why, .. } => Fate::Excluded { why, detail: None },
+    };
+    Row { line: row.line, to: String::new(), contact: None, fate }
+}
+
+/// Counts a row as one for somebody who is not known that was counted as one that goes.
+pub fn counted_out(summary: &mut Summary, units: u32, cost: Micros) {
+    summary.going = summary.going.saturating_sub(1);
+    *summary.excluded.entry(Excluded::UnknownContact).or_default() += 1;
+    summary.units = summary.units.saturating_sub(units.into());
+    if let Some(count) = summary.by_units.get_mut(&units) {
+        *count = count.saturating_sub(1);
+    }
+    summary.by_units.retain(|_, count| *count > 0);
+    summary.cost.0 = (summary.cost.0 - cost.0).max(0);
+}
+
 /// `message` as the tenant keeps it: without its text, if it keeps none, once Twilio has it or it will never go.
 pub fn as_kept(settings: &Settings, message: Message) -> Message {
     let is_done = message.status > Status::Sending;
@@ -136,7 +162,6 @@ mod tests {
     use crate::domain::channel::Channel;
     use crate::domain::contact::Category;
     use crate::domain::message::{Facts, MessageId};
-    use crate::domain::money::Micros;
     use crate::domain::phone::PhoneNumber;
     use crate::domain::tenant::TenantId;
 
@@ -197,6 +222,27 @@ mod tests {
         assert!(is_only_at_twilio(&after) && !is_only_at_twilio(&before));
         assert_eq!((sids(&after), after.contact.as_deref()), (BTreeSet::from([SID.to_string()]), Some("ana")));
         assert_eq!(sids(&Message { simulated: true, ..before }), BTreeSet::new());
+    }
+
+    #[test]
+    fn an_erased_row_is_still_counted_and_goes_only_if_it_went() {
+        let row = |fate: Fate| Row { line: 7, to: "+15550100201".into(), contact: Some("ana".into()), fate };
+        let goes = row(Fate::Goes { values: vec!["Ana".into()], units: 2 });
+        let nameless = |fate: Fate| Row { line: 7, to: String::new(), contact: None, fate };
+
+        assert_eq!(erased_row(&goes, true), nameless(Fate::Goes { values: Vec::new(), units: 2 }));
+        let unknown = nameless(Fate::Excluded { why: Excluded::UnknownContact, detail: None });
+        assert_eq!(erased_row(&goes, false), unknown);
+        let stopped = row(Fate::Excluded { why: Excluded::OptedOut, detail: Some("since March".into()) });
+        assert_eq!(erased_row(&stopped, false), nameless(Fate::Excluded { why: Excluded::OptedOut, detail: None }));
+
+        let mut summary = Summary { rows: 3, going: 2, units: 3, cost: Micros(30), ..Summary::default() };
+        summary.by_units = [(1, 1), (2, 1)].into();
+        summary.excluded = [(Excluded::OptedOut, 1)].into();
+        counted_out(&mut summary, 2, Micros(20));
+        assert_eq!((summary.rows, summary.going, summary.units, summary.cost), (3, 1, 1, Micros(10)));
+        assert_eq!(summary.by_units, BTreeMap::from([(1, 1)]));
+        assert_eq!(summary.excluded, BTreeMap::from([(Excluded::UnknownContact, 1), (Excluded::OptedOut, 1)]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub use super::direct::{Call, Content, Direct};
 pub use super::status::{Reason, Status};
 
 use super::answer::Answer;
+use super::campaign;
 use super::channel::Channel;
 use super::contact::Category;
 use super::inbound::Inbound;
@@ -402,6 +403,18 @@ impl Message {
     pub fn is_waiting(&self) -> bool {
         let is_untold = self.inbound.as_ref().is_some_and(|inbound| !inbound.told);
         (self.status <= Status::Sending && self.inbound.is_none()) || is_untold
+    }
+
+    /// Whether it was asked for with many others, and may wait behind whatever was not.
+    pub fn is_bulk(&self) -> bool {
+        let has_slot = self.direct.as_ref().is_some_and(|direct| direct.slot_of.is_some());
+        has_slot && self.category() != Category::Authentication
+    }
+
+    /// The campaign that it is of.
+    pub fn campaign(&self) -> Option<&str> {
+        let of = self.direct.as_ref().map(|direct| direct.fingerprint.as_str());
+        of.filter(|id| is_derived(id, campaign::PREFIX))
     }
 
     /// When somebody has to look at it next, while it is not at Twilio.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::answer::AnswerSettings;
+use super::campaign::guard::CampaignSettings;
 use super::channel::Channel;
 use super::connection::{self, WHATSAPP};
 use super::consent::{self, ConsentSettings};
@@ -128,6 +129,9 @@ pub struct Settings {
     pub retention: Retention,
     #[serde(default)]
     pub alerts: Alerts,
+    /// What the texts of campaigns are given that lack it.
+    #[serde(default)]
+    pub campaigns: CampaignSettings,
 }
 
 impl Settings {
@@ -269,6 +273,7 @@ impl Settings {
         self.senders.validate()?;
         self.consent.validate()?;
         self.answers.validate()?;
+        self.campaigns.validate().map_err(|error| format!("campaigns.{error}"))?;
         let texts = [&self.answers.confirmed_text, &self.answers.another_time_text, &self.answers.prompt];
         let texts = texts.into_iter().flatten().chain(self.keyword_replies.values());
         if let Some(long) = texts.into_iter().find(|text| text.encode_utf16().count() > LONGEST_TEXT) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::keys::{self, SK};
+use super::keys::{self, Lane, SK};
 use super::rows;
 use super::table::{Item, StoreError, Table, key_of, number, string};
 use super::transaction::{Write, write_all_if, write_if};
@@ -183,7 +183,7 @@ fn item(table: &Table, tenant: &TenantId, batch: &Batch) -> Result<Item, StoreEr
     item.insert("expires".into(), number((batch.created_at + KEEP).as_second()));
     table.place(&mut item, keys::TIME, keys::batches(tenant), keys::instant_and(batch.created_at, &batch.id));
     if batch.stage == Stage::Opening {
-        let (shard, entry) = keys::due_entry(tenant, &batch.id, batch.created_at);
+        let (shard, entry) = keys::due_entry(tenant, &batch.id, batch.created_at, Lane::First);
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)

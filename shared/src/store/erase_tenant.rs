@@ -4,24 +4,32 @@
 //!
 //! Nothing here is opened but contacts, for their numbers: what an old key sealed goes all the same.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 
 use super::contacts;
-use super::keys::{self, Index, Key, SK};
-use super::table::{Item, Order, Query, StoreError, Table, key_of, string};
+use super::keys::{self, Index, Key, Lane, SK};
+use super::table::{Item, Order, Query, StoreError, Table, key_of, number, string};
+use super::transaction::{Write, write_if};
 use crate::domain::conversation::State;
 use crate::domain::tenant::TenantId;
 
 /// So many entries are read at once.
 const SLICE: u32 = 500;
 
-/// What waits for its instant: messages, batches, what recurs, and other jobs than `job`, which does all this. A slice
-/// of those after the entry `after`, and the entry after which the next slice begins, if there is one: most of them
-/// stay, since they are other tenants'.
-pub async fn waiting(table: &Table, tenant: &TenantId, job: &str, after: Option<&str>) -> Result<Option<String>, StoreError> {
-    let shard = keys::due_shard(tenant);
+/// What waits for its instant in a lane: messages, batches, what recurs, and other jobs than `job`, which does all this;
+/// campaigns wait no more. A slice of those after the entry `after`, and the entry after which the next slice begins, if
+/// there is one: most of them stay, since they are other tenants'.
+pub async fn waiting(
+    table: &Table,
+    tenant: &TenantId,
+    job: &str,
+    lane: Lane,
+    after: Option<&str>,
+) -> Result<Option<String>, StoreError> {
+    let shard = keys::due_shard(tenant, lane);
     // `!` and `~` stand before and after whatever an entry may go on with.
     let range = after.map(|after| (format!("{after}!"), "~".to_string()));
     let (limit, order) = (Some(SLICE as i32), Order::Earliest);
@@ -37,10 +45,58 @@ pub async fn waiting(table: &Table, tenant: &TenantId, job: &str, after: Option<
             Some(keys::Waiting::Message) => forget_messages(table, tenant, vec![item]).await?,
             Some(keys::Waiting::Batch | keys::Waiting::Recurring) => whole(table, &key.pk).await?,
             Some(keys::Waiting::Job) if key != keys::job(tenant, job) => whole(table, &key.pk).await?,
+            // It may lie beside very much, and is found by itself.
+            Some(keys::Waiting::Campaign) => halt(table, &key).await?,
             Some(keys::Waiting::Job) | None => {}
         }
     }
     Ok(last)
+}
+
+/// Lets a campaign wake up no more, and whoever is at it write no more of it.
+async fn halt(table: &Table, campaign: &Key) -> Result<(), StoreError> {
+    let one = HashMap::from([(":one".to_string(), number(1))]);
+    let expression = "REMOVE due_pk, due_sk ADD revision :one";
+    write_if(table, Write::update(table, campaign, expression, Some("attribute_exists(pk)"), one)?).await?;
+    Ok(())
+}
+
+/// Campaigns, with their files and rows: a slice of all that. Each goes itself when nothing is left of it, since it is
+/// found by that.
+pub async fn campaigns(table: &Table, tenant: &TenantId) -> Result<bool, StoreError> {
+    let (entries, next) = slice(table, &keys::campaigns(tenant), Some(keys::TIME)).await?;
+    let mut room = SLICE as usize;
+    for campaign in entries.iter().map(key_of) {
+        loop {
+            let last = last_keys(table, &campaign.pk).await?;
+            if last.is_empty() {
+                break;
+            }
+            room = room.saturating_sub(last.len());
+            table.delete_many(last).await?;
+            if room == 0 {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(next.is_none())
+}
+
+/// The last keys of a partition whose items are large: they are not fetched. The item of a campaign comes first of its
+/// partition.
+async fn last_keys(table: &Table, pk: &str) -> Result<Vec<Key>, StoreError> {
+    let query = table
+        .client
+        .query()
+        .table_name(&table.name)
+        .key_condition_expression("pk = :pk")
+        .expression_attribute_values(":pk", AttributeValue::S(pk.to_string()))
+        .projection_expression("pk, sk")
+        .consistent_read(true)
+        .scan_index_forward(false)
+        .limit(25);
+    let answer = query.send().await.map_err(StoreError::unreachable)?;
+    Ok(answer.items.unwrap_or_default().iter().map(key_of).collect())
 }
 
 /// What was ever asked for at once or again and again, and other jobs than `job`.

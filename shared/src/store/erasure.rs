@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
+use super::campaigns::Campaign;
 use super::keys::{self, Key, Subject};
 use super::messages::{self, nobody};
 use super::table::{Order, StoreError, Table, key_attributes, key_of, number};
@@ -182,6 +183,13 @@ pub async fn drop_payments(
 #[derive(Deserialize)]
 struct Owed {
     contact: String,
+}
+
+/// Takes the rows of a campaign away. What they came to stays with it, and what was counted of them beside it.
+pub async fn drop_campaign_rows(table: &Table, tenant: &TenantId, campaign: &Campaign) -> Result<(), StoreError> {
+    let chunks = (0..campaign.chunks).map(|chunk| keys::campaign_chunk(tenant, &campaign.id, chunk)).collect();
+    let left = table.existing(chunks).await?;
+    table.delete_many(left.into_iter().collect()).await
 }
 
 /// How far retention has come with a tenant.

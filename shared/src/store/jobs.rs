@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::keys;
+use super::keys::{self, Lane};
 use super::rows;
 use super::table::{Item, StoreError, Table, number};
 use super::transaction::{Write, write_all_if, write_if};
@@ -183,7 +183,7 @@ fn item(table: &Table, tenant: &TenantId, job: &Job) -> Result<Item, StoreError>
     item.insert("expires".into(), number((job.created_at + KEEP).as_second()));
     table.place(&mut item, keys::TIME, keys::jobs(tenant), keys::instant_and(job.created_at, &job.id));
     if job.stage == Stage::Working {
-        let (shard, entry) = keys::due_entry(tenant, &job.id, job.due_at);
+        let (shard, entry) = keys::due_entry(tenant, &job.id, job.due_at, Lane::First);
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)

@@ -16,7 +16,7 @@
 //! | WhatsApp session of a number | `TENANT#t#PHONE#<keyed hash>` | `SESSION` | |
 //! | Lesson | `TENANT#t#LESSONS` | id | time: the same pk × start |
 //! | Payment | `TENANT#t#PAYMENTS` | id | time: the same pk × due date |
-//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: while it waits `TENANT#t#ABOUT#kind#subject` × id, once it went or came `TENANT#t#PHONE#<keyed hash>` × instant · due (sparse): `DUE#shard` × due |
+//! | Message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time (the log): `TENANT#t#LOG#day` × due · about: while it waits `TENANT#t#ABOUT#kind#subject` × id, once it went or came `TENANT#t#PHONE#<keyed hash>` × instant · due (sparse): `DUE#shard` × due, of what was asked for in bulk `BULK#shard` × due |
 //! | An id that a key stands for, of no message | `TENANT#t#MESSAGE#id` | `MESSAGE` | time: `TENANT#t#TAKEN` × instant |
 //! | Meter of a month | `TENANT#t#METER` | `2026-11` | |
 //! | Clock of a sender, or of the API's requests | `TENANT#t#PACE` | sender, `REQUESTS` | |
@@ -25,6 +25,10 @@
 //! | Recurring message | `TENANT#t#RECURRING#id` | `RECURRING` | time: `TENANT#t#RECURRINGS` × asked for · due: as a message |
 //! | Job: an import, a contact or tenant to forget | `TENANT#t#JOB#id` | `JOB` | time: `TENANT#t#JOBS` × asked for · due (sparse): until it is done |
 //! | Rows of a job; what is wrong with the others | `TENANT#t#JOB#id` | `ROWS#0001`; `ERRORS#0001` | |
+//! | Campaign | `TENANT#t#CAMPAIGN#id` | `CAMPAIGN` | time: `TENANT#t#CAMPAIGNS` × asked for · due (sparse): while there is work on it |
+//! | Its file, until it is planned: parts, and pieces of them | `TENANT#t#CAMPAIGN#id` | `PART#0001`; `FILE#0001#0001` | |
+//! | Its rows as planned; which numbers go, until it is planned; what became of a settled chunk | `TENANT#t#CAMPAIGN#id` | `CHUNK#00001`; `SEEN#00001`; `TALLY#00001` | |
+//! | Money that is reserved for it | `TENANT#t#CAMPAIGN#id` | `POT` | |
 //! | What was counted of a day | `TENANT#t#STATS` | `2026-11-21` (the tenant's zone) | |
 //! | Who did what | `TENANT#t#AUDIT#2026-11` (UTC) | instant, id | |
 //! | A purchase of a number | `TENANT#t#PURCHASES` | id of the key | |
@@ -239,6 +243,43 @@ pub fn batch_errors(tenant: &TenantId, id: &str, chunk: u32) -> Key {
     Key { pk: format!("TENANT#{tenant}#BATCH#{id}"), sk: format!("ERRORS#{chunk:04}") }
 }
 
+/// Every campaign that is kept, by when it was asked for.
+pub fn campaigns(tenant: &TenantId) -> String {
+    format!("TENANT#{tenant}#CAMPAIGNS")
+}
+
+pub fn campaign(tenant: &TenantId, id: &str) -> Key {
+    of_campaign(tenant, id, "CAMPAIGN".into())
+}
+
+fn of_campaign(tenant: &TenantId, id: &str, sk: String) -> Key {
+    Key { pk: format!("TENANT#{tenant}#CAMPAIGN#{id}"), sk }
+}
+
+pub fn campaign_part(tenant: &TenantId, id: &str, part: u32) -> Key {
+    of_campaign(tenant, id, format!("PART#{part:04}"))
+}
+
+pub fn campaign_piece(tenant: &TenantId, id: &str, part: u32, piece: u32) -> Key {
+    of_campaign(tenant, id, format!("FILE#{part:04}#{piece:04}"))
+}
+
+pub fn campaign_chunk(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    of_campaign(tenant, id, format!("CHUNK#{chunk:05}"))
+}
+
+pub fn campaign_seen(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    of_campaign(tenant, id, format!("SEEN#{chunk:05}"))
+}
+
+pub fn campaign_tally(tenant: &TenantId, id: &str, chunk: u32) -> Key {
+    of_campaign(tenant, id, format!("TALLY#{chunk:05}"))
+}
+
+pub fn campaign_pot(tenant: &TenantId, id: &str) -> Key {
+    of_campaign(tenant, id, "POT".into())
+}
+
 /// Everything that recurs or did, by when it was asked for.
 pub fn recurrings(tenant: &TenantId) -> String {
     format!("TENANT#{tenant}#RECURRINGS")
@@ -307,20 +348,36 @@ pub fn about(tenant: &TenantId, subject: Subject<'_>) -> String {
     }
 }
 
-/// A tenant's waiting messages lie in one partition, so that they are found in one piece.
-pub fn due_shard(tenant: &TenantId) -> String {
-    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
-    hash.write(tenant.as_str().as_bytes());
-    due_partition((hash.finish() % u64::from(DUE_SHARDS)) as u32)
+/// What waits stands in two lanes, so that nothing urgent stands behind what was asked for in bulk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// Reminders, single messages, codes, changes of a lesson, and all that is no message.
+    First,
+    /// Lists and campaigns.
+    Bulk,
 }
 
-pub fn due_partition(shard: u32) -> String {
-    format!("DUE#{shard}")
+impl Lane {
+    pub const ALL: [Lane; 2] = [Lane::First, Lane::Bulk];
+}
+
+/// A tenant's waiting messages of a lane lie in one partition, so that they are found in one piece.
+pub fn due_shard(tenant: &TenantId, lane: Lane) -> String {
+    let mut hash = Fnv(0xcbf2_9ce4_8422_2325);
+    hash.write(tenant.as_str().as_bytes());
+    due_partition((hash.finish() % u64::from(DUE_SHARDS)) as u32, lane)
+}
+
+pub fn due_partition(shard: u32, lane: Lane) -> String {
+    match lane {
+        Lane::First => format!("DUE#{shard}"),
+        Lane::Bulk => format!("BULK#{shard}"),
+    }
 }
 
 /// The tenant stands in the key: the index is the one place that knows no tenant beforehand.
-pub fn due_entry(tenant: &TenantId, id: &str, at: Timestamp) -> (String, String) {
-    (due_shard(tenant), instant_and(at, &format!("{tenant}#{id}")))
+pub fn due_entry(tenant: &TenantId, id: &str, at: Timestamp, lane: Lane) -> (String, String) {
+    (due_shard(tenant, lane), instant_and(at, &format!("{tenant}#{id}")))
 }
 
 /// The tenant of an entry of the due index.
@@ -335,6 +392,7 @@ pub enum Waiting {
     Batch,
     Recurring,
     Job,
+    Campaign,
 }
 
 /// Of an item, by its sort key.
@@ -344,6 +402,7 @@ pub fn waiting(sk: &str) -> Option<Waiting> {
         "BATCH" => Some(Waiting::Batch),
         "RECURRING" => Some(Waiting::Recurring),
         "JOB" => Some(Waiting::Job),
+        "CAMPAIGN" => Some(Waiting::Campaign),
         _ => None,
     }
 }

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use serde::Deserialize;
 
-use super::keys::{self, Subject};
+use super::keys::{self, Key, Lane, Subject};
 use super::meter;
+use super::pots;
 use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
 use crate::domain::answer::Answer;
@@ -37,7 +38,8 @@ fn item(table: &Table, tenant: &TenantId, message: &Message) -> Result<Item, Sto
         item.remove(REPORTS);
     }
     if message.is_waiting() {
-        let (shard, entry) = keys::due_entry(tenant, message.id.as_str(), message.wakes_at());
+        let lane = if message.is_bulk() { Lane::Bulk } else { Lane::First };
+        let (shard, entry) = keys::due_entry(tenant, message.id.as_str(), message.wakes_at(), lane);
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)
@@ -223,7 +225,16 @@ pub async fn write(
     changes: &[Change],
     limit: Option<Micros>,
 ) -> Result<Vec<Written>, StoreError> {
-    write_if_all(table, tenant, changes, limit, None).await
+    write_if_all(table, tenant, changes, Purse::Meter { limit }, None).await
+}
+
+/// Where the money of messages comes from, and goes back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purse<'a> {
+    /// The month's meter; what is taken, only within the limit.
+    Meter { limit: Option<Micros> },
+    /// What is reserved for this campaign. What is taken is there: the meter counts it already.
+    Pot { campaign: &'a str },
 }
 
 /// The same, each transaction only if `guard` holds too.
@@ -231,7 +242,7 @@ pub async fn write_if_all(
     table: &Table,
     tenant: &TenantId,
     changes: &[Change],
-    limit: Option<Micros>,
+    purse: Purse<'_>,
     guard: Option<(Guard, Write)>,
 ) -> Result<Vec<Written>, StoreError> {
     let mut outcomes = vec![Written::Lost; changes.len()];
@@ -249,7 +260,7 @@ pub async fn write_if_all(
             actions += changes[end].actions();
             end += 1;
         }
-        write_chunk(table, tenant, changes, (start..end).collect(), limit, guard.as_ref(), &mut outcomes).await?;
+        write_chunk(table, tenant, changes, (start..end).collect(), purse, guard.as_ref(), &mut outcomes).await?;
         start = end;
     }
     Ok(outcomes)
@@ -260,7 +271,7 @@ async fn write_chunk(
     tenant: &TenantId,
     changes: &[Change],
     mut members: Vec<usize>,
-    limit: Option<Micros>,
+    purse: Purse<'_>,
     guard: Option<&(Guard, Write)>,
     outcomes: &mut [Written],
 ) -> Result<(), StoreError> {
@@ -289,7 +300,11 @@ async fn write_chunk(
         let total = Micros(money.clone().map(|(_, amount)| amount.0).sum());
         let month = money.map(|(month, _)| month).next();
         if let Some(month) = month {
-            match meter::add(table, tenant, month, total, limit)? {
+            let money = match purse {
+                Purse::Meter { limit } => meter::add(table, tenant, month, total, limit)?,
+                Purse::Pot { campaign } => Some(pots::draw(table, tenant, campaign, month, total)?),
+            };
+            match money {
                 Some(write) => writes.push(write),
                 None => {
                     mark(outcomes, &members, Written::OverBudget);
@@ -439,6 +454,13 @@ pub fn answering(table: &Table, tenant: &TenantId, id: &MessageId, answer: Answe
 pub async fn get_many(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Result<Vec<Message>, StoreError> {
     let items = table.get_many(ids.iter().map(|id| keys::message(tenant, id)).collect()).await?;
     items.into_iter().map(|item| message(table, item)).collect()
+}
+
+/// Which of `ids` are there, without reading them.
+pub async fn existing(table: &Table, tenant: &TenantId, ids: &[MessageId]) -> Result<HashSet<MessageId>, StoreError> {
+    let by_key: HashMap<Key, &MessageId> = ids.iter().map(|id| (keys::message(tenant, id), id)).collect();
+    let found = table.existing(by_key.keys().cloned().collect()).await?;
+    Ok(found.iter().filter_map(|key| by_key.get(key)).map(|id| (*id).clone()).collect())
 }
 
 /// The reminders of a lesson or payment that still wait. May miss what was written in the last moments.

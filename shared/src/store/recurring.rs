@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::keys;
+use super::keys::{self, Lane};
 use super::table::{Item, StoreError, Table, key_of, number};
 use super::transaction::{Write, write_all_if, write_if};
 use crate::domain::message::Message;
@@ -64,7 +64,7 @@ fn item(table: &Table, tenant: &TenantId, recurring: &Recurring) -> Result<Item,
     let mut item = table.item(&keys::recurring(tenant, &recurring.id), recurring, SEALED)?;
     table.place(&mut item, keys::TIME, keys::recurrings(tenant), keys::instant_and(recurring.created_at, &recurring.id));
     if let Some(next) = recurring.next {
-        let (shard, entry) = keys::due_entry(tenant, &recurring.id, next);
+        let (shard, entry) = keys::due_entry(tenant, &recurring.id, next, Lane::First);
         table.place(&mut item, keys::DUE, shard, entry);
     }
     Ok(item)

@@ -12,6 +12,7 @@ use crate::context::{Context, ContextError, twilio_secret};
 use crate::domain::tenant::TenantId;
 use crate::secrets;
 use crate::store::jobs::{self, Created, Job, JobKind, Step};
+use crate::store::keys::Lane;
 use crate::store::tenants::{self, Entry, TenantState};
 use crate::store::{StoreError, Table, erase_tenant, keys};
 
@@ -47,9 +48,13 @@ enum Part {
     Waiting,
     /// The same, after this entry.
     WaitingAfter(String),
+    /// The same of lists and campaigns: these stop.
+    Bulk,
+    BulkAfter(String),
     /// The settings go: from then on there is no such tenant.
     Settings,
     Asked,
+    Campaigns,
     Messages(Date),
     Numbers,
     Contacts,
@@ -115,15 +120,18 @@ pub async fn delete_tenant_step(cx: &Context, tenant: &TenantId, job: &mut Job, 
             cx.forget(tenant);
             (Part::Waiting, Step::Later(now + BELIEVED))
         }
-        Part::Waiting => (waiting(table, tenant, job, None).await?, Step::More),
-        Part::WaitingAfter(entry) => (waiting(table, tenant, job, Some(&entry)).await?, Step::More),
+        Part::Waiting => (waiting(table, tenant, job, Lane::First, None).await?, Step::More),
+        Part::WaitingAfter(entry) => (waiting(table, tenant, job, Lane::First, Some(&entry)).await?, Step::More),
+        Part::Bulk => (waiting(table, tenant, job, Lane::Bulk, None).await?, Step::More),
+        Part::BulkAfter(entry) => (waiting(table, tenant, job, Lane::Bulk, Some(&entry)).await?, Step::More),
         Part::Settings => {
             erase_tenant::settings(table, tenant).await?;
             cx.forget(tenant);
             (Part::Asked, Step::Later(now + BELIEVED))
         }
-        Part::Asked => {
-            (after(part, erase_tenant::asked(table, tenant, &job.id).await?, Part::Messages(first_day(&entry))), Step::More)
+        Part::Asked => (after(part, erase_tenant::asked(table, tenant, &job.id).await?, Part::Campaigns), Step::More),
+        Part::Campaigns => {
+            (after(part, erase_tenant::campaigns(table, tenant).await?, Part::Messages(first_day(&entry))), Step::More)
         }
         Part::Messages(day) => (messages(table, tenant, &entry, job, day, now).await?, Step::More),
         Part::Numbers => (after(part, erase_tenant::numbers(table, tenant).await?, Part::Contacts), Step::More),
@@ -146,10 +154,13 @@ pub async fn delete_tenant_step(cx: &Context, tenant: &TenantId, job: &mut Job, 
     Ok(step)
 }
 
-/// Goes on through what waits, after the entry `after`.
-async fn waiting(table: &Table, tenant: &TenantId, job: &Job, after: Option<&str>) -> Result<Part, StoreError> {
-    let next = erase_tenant::waiting(table, tenant, &job.id, after).await?;
-    Ok(next.map_or(Part::Settings, Part::WaitingAfter))
+/// Goes on through what waits in a lane, after the entry `after`.
+async fn waiting(table: &Table, tenant: &TenantId, job: &Job, lane: Lane, after: Option<&str>) -> Result<Part, StoreError> {
+    let next = erase_tenant::waiting(table, tenant, &job.id, lane, after).await?;
+    Ok(match lane {
+        Lane::First => next.map_or(Part::Bulk, Part::WaitingAfter),
+        Lane::Bulk => next.map_or(Part::Settings, Part::BulkAfter),
+    })
 }
 
 /// The part after `part`, once all of that is gone.

@@ -20,7 +20,8 @@ use crate::store::conversations::{self, ConversationId};
 use crate::store::recurring::{self, Recurring};
 use crate::store::{Table, consents, contacts, erasure, keys, lessons, messages, payments};
 
-/// Everything of a contact.
+/// Everything of a contact. What only stands in the rows of a list or a campaign is not said to anybody yet: once it is a
+/// message, it is here.
 #[derive(Clone, Debug)]
 pub struct Export {
     pub contact: Contact,

@@ -7,7 +7,7 @@
 //! Of a number that another contact has too, what came from it and what went to it by number alone may be the other's:
 //! that stays, and the certificate says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,15 +16,19 @@ use serde_json::json;
 use super::cancel_planned::canceled;
 use super::open_batch::open_batch;
 use crate::context::{Account, Context, ContextError};
+use crate::domain::campaign::{Row, row_id};
 use crate::domain::consent::{Scope, Wish};
 use crate::domain::contact::Contact;
-use crate::domain::erasure::{forgotten, is_forgotten, is_only_at_twilio, is_under_way, only_at_twilio, sids};
+use crate::domain::erasure::{
+    counted_out, erased_row, forgotten, is_forgotten, is_only_at_twilio, is_under_way, only_at_twilio, sids,
+};
 use crate::domain::evidence::{Entry, Method};
-use crate::domain::message::{Message, Reason, Status};
+use crate::domain::message::{Message, MessageId, Reason, Status};
 use crate::domain::phone::PhoneNumber;
 use crate::domain::reminder::HORIZON;
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage as BatchStage};
+use crate::store::campaigns::{self, Campaign, Stage as CampaignStage};
 use crate::store::conversations::{self, ConversationId};
 use crate::store::erasure::{self, Place};
 use crate::store::jobs::{self, Created, Job, JobKind, Stage as JobStage, Step};
@@ -48,6 +52,12 @@ const PATIENCE: SignedDuration = SignedDuration::from_hours(24 * 7);
 const PAUSES: [i64; 5] = [1, 5, 15, 60, 360];
 /// So many messages are forgotten in one step: each may take several requests of Twilio.
 const PAGE: u32 = 20;
+/// So many chunks of a campaign's rows are looked through in one step: some thousands of rows.
+const CHUNKS: u32 = 8;
+/// A campaign that keeps changing, or whose file is still to be read, is looked at again.
+const SOON: SignedDuration = SignedDuration::from_mins(5);
+/// In a text that is no number, so many digits in a row are one.
+const TELLING_DIGITS: usize = 8;
 /// A reminder's day is at most so far from the day on which it was planned: the plan's reach, and quiet hours.
 const PLANNED_WITHIN: SignedDuration = SignedDuration::from_hours(48);
 /// Others may change a message or a list between our looks so often.
@@ -87,7 +97,7 @@ pub struct Here {
     pub lessons: u32,
     pub payments: u32,
     pub recurring: u32,
-    /// Rows of lists that had not gone yet.
+    /// Rows of lists and campaigns that had not gone yet.
     pub list_rows: u32,
     /// Wishes that are kept without the number.
     pub wishes: u32,
@@ -224,6 +234,8 @@ enum Task {
     Payments,
     /// What was planned for it.
     Reminders,
+    /// Rows of campaigns, before the messages that are made from them.
+    Campaigns,
     /// What was said, and everything else that is or was to be.
     Messages,
     /// What Twilio still has of its numbers.
@@ -246,13 +258,16 @@ struct Progress {
     /// Where the task goes on.
     position: u32,
     after: Option<String>,
-    /// What had to be left at Twilio in this round.
+    /// What had to be left in this round: at Twilio, and of campaigns those whose rows may be at hand elsewhere.
     left: u32,
     /// How often Twilio could not be reached in a row.
     tries: u32,
     /// The tenant's own record opted it out, which could not be kept for a number that another contact has too.
     #[serde(default)]
     opt_out_is_lost: bool,
+    /// A campaign has a file that is not read yet.
+    #[serde(default)]
+    awaits_file: bool,
     here: Here,
     twilio: AtTwilio,
 }
@@ -273,6 +288,7 @@ impl Progress {
             left: 0,
             tries: 0,
             opt_out_is_lost: false,
+            awaits_file: false,
             here: Here::default(),
             twilio: AtTwilio::default(),
         }
@@ -313,6 +329,8 @@ struct Work<'a> {
     table: &'a Table,
     /// The hashes of the numbers that nobody else has.
     own: BTreeSet<String>,
+    /// Campaigns that were asked for before the contact was to be forgotten: so was what they make later.
+    campaigns: BTreeSet<String>,
     progress: Progress,
     /// Nobody waits for Twilio any more, and it cannot be reached: once found out is enough.
     is_given_up: bool,
@@ -342,7 +360,7 @@ impl<'a> Work<'a> {
                 own.insert(hash.clone());
             }
         }
-        Ok(Self { cx, tenant, table, own, progress, is_given_up: false, now })
+        Ok(Self { cx, tenant, table, own, campaigns: BTreeSet::new(), progress, is_given_up: false, now })
     }
 
     async fn step(&mut self) -> Result<Step, ContextError> {
@@ -352,6 +370,7 @@ impl<'a> Work<'a> {
             Task::Lessons => self.lessons().await,
             Task::Payments => self.payments().await,
             Task::Reminders => self.reminders().await,
+            Task::Campaigns => self.campaigns().await,
             Task::Messages => self.messages().await,
             Task::AtTwilio => self.at_twilio().await,
             Task::Certificate => Ok(Step::Done),
@@ -480,7 +499,7 @@ impl<'a> Work<'a> {
         let first = self.progress.until - PLANNED_WITHIN;
         let day = keys::day(first + SignedDuration::from_hours(24 * i64::from(self.progress.position)));
         if day > keys::day(self.progress.until + HORIZON + PLANNED_WITHIN) {
-            return Ok(self.progress.go_on_with(Task::Messages));
+            return Ok(self.progress.go_on_with(Task::Campaigns));
         }
         for message in messages::log(self.table, self.tenant, day).await? {
             if message.status == Status::Scheduled && self.is_theirs(&message) {
@@ -492,6 +511,117 @@ impl<'a> Work<'a> {
         Ok(Step::More)
     }
 
+    /// One campaign a step, the latest first, or a part of it.
+    async fn campaigns(&mut self) -> Result<Step, ContextError> {
+        let (page, next) = campaigns::page(self.table, self.tenant, self.progress.after.as_deref(), 1).await?;
+        if let Some(campaign) = page.into_iter().next().filter(|campaign| campaign.created_at <= self.progress.until) {
+            match campaign.stage {
+                // A file is read within minutes, and goes then. What nobody completes within a day, the nightly sweep
+                // cancels. Until then only this waits.
+                CampaignStage::Uploading | CampaignStage::Planning => self.progress.awaits_file = true,
+                CampaignStage::Held
+                | CampaignStage::Sending
+                | CampaignStage::Checking
+                | CampaignStage::Done
+                | CampaignStage::Canceled
+                | CampaignStage::Failed => {
+                    if let Some(step) = self.rows(campaign).await? {
+                        return Ok(step);
+                    }
+                }
+            }
+        }
+        self.progress.position = 0;
+        if next.is_some() {
+            self.progress.after = next;
+            return Ok(Step::More);
+        }
+        let are_at_hand = self.progress.left > 0;
+        self.progress.go_on_with(Task::Messages);
+        Ok(if are_at_hand { Step::Later(self.now + LANDS) } else { Step::More })
+    }
+
+    /// Goes on with the rows of a campaign. What the step comes to, unless it is through with them.
+    async fn rows(&mut self, mut campaign: Campaign) -> Result<Option<Step>, ContextError> {
+        if self.progress.position == 0 {
+            // What a crash may have left of it.
+            campaigns::drop_file(self.table, self.tenant, &campaign.id).await?;
+            self.progress.left += u32::from(!campaign.is_over());
+        }
+        let end = campaign.chunks.min(self.progress.position.saturating_add(CHUNKS));
+        while self.progress.position < end {
+            if !self.chunk(&mut campaign).await? {
+                return Ok(Some(Step::Later(self.now + SOON)));
+            }
+            self.progress.position += 1;
+        }
+        Ok((self.progress.position < campaign.chunks).then_some(Step::More))
+    }
+
+    /// Takes what is personal from those rows of the next chunk that are theirs. One without a message gets none any more,
+    /// and the campaign counts it as one for somebody who is not known. Whether that could be written.
+    async fn chunk(&mut self, campaign: &mut Campaign) -> Result<bool, ContextError> {
+        let Self { tenant, table, .. } = *self;
+        let chunk = self.progress.position;
+        for _ in 0..TRIES {
+            let (first, mut rows) = campaigns::numbered_chunk(table, tenant, &campaign.id, chunk).await?;
+            let theirs: Vec<usize> = (0..rows.len()).filter(|at| self.is_their_row(&rows[*at])).collect();
+            if theirs.is_empty() {
+                return Ok(true);
+            }
+            let id = |at: usize| row_id(tenant, &campaign.id, first + at as u32);
+            let ids: Vec<MessageId> = theirs.iter().map(|at| id(*at)).collect();
+            let made = messages::existing(table, tenant, &ids).await?;
+            let settings = self.cx.settings(tenant, self.now).await?;
+            let mut dropped = 0;
+            for (at, id) in theirs.into_iter().zip(&ids) {
+                let erased = erased_row(&rows[at], made.contains(id));
+                if let (Some(units), None) = (rows[at].units(), erased.units()) {
+                    let cost = rows[at].cost(&settings, campaign.terms.channel);
+                    counted_out(&mut campaign.summary, units, cost);
+                    dropped += 1;
+                }
+                rows[at] = erased;
+            }
+            if campaigns::replace_chunk(table, tenant, campaign, chunk, first, &rows).await? {
+                self.progress.here.list_rows += dropped;
+                return Ok(true);
+            }
+            // Changed meanwhile.
+            let Some(fresh) = campaigns::get(table, tenant, &campaign.id).await? else { return Ok(true) };
+            *campaign = fresh;
+        }
+        Ok(false)
+    }
+
+    /// Whether a row is for this contact: by its id, or by a number that nobody else has.
+    fn is_their_row(&self, row: &Row) -> bool {
+        match &row.contact {
+            Some(contact) => *contact == self.progress.id,
+            None if row.to.is_empty() => false,
+            None => self.own.contains(&self.table.keyring().address_hash(&row.to)) || self.is_written_in(row),
+        }
+    }
+
+    /// Whether what stands in a row in the place of a number tells of them all the same: their id, once the contact is
+    /// gone, or two numbers in one cell.
+    fn is_written_in(&self, row: &Row) -> bool {
+        if row.units().is_some() {
+            return false;
+        }
+        let digits: String = row.to.chars().filter(char::is_ascii_digit).collect();
+        let is_told = |number: &PhoneNumber| {
+            let e164 = number.e164();
+            digits.contains(&e164[e164.len().saturating_sub(TELLING_DIGITS)..])
+        };
+        row.to == self.progress.id || self.own_numbers().any(is_told)
+    }
+
+    /// Its present numbers that nobody else has.
+    fn own_numbers(&self) -> impl Iterator<Item = &PhoneNumber> {
+        self.progress.numbers.iter().filter(move |number| self.own.contains(&self.table.keyring().number_hash(number)))
+    }
+
     fn places(&self) -> Vec<Place> {
         let hashes: Vec<&str> = self.progress.hashes.iter().map(String::as_str).collect();
         erasure::places(self.tenant, &self.progress.id, &hashes)
@@ -500,9 +630,10 @@ impl<'a> Work<'a> {
     async fn messages(&mut self) -> Result<Step, ContextError> {
         let places = self.places();
         let Some(place) = places.get(self.progress.position as usize) else {
-            return Ok(self.round_is_over(Task::AtTwilio));
+            return Ok(self.messages_are_over());
         };
         let (page, next) = erasure::messages_at(self.table, place, self.progress.after.as_deref(), PAGE).await?;
+        self.know_campaigns(&page).await?;
         for message in page {
             if !self.is_theirs(&message) {
                 continue;
@@ -518,6 +649,25 @@ impl<'a> Work<'a> {
         }
         self.progress.after = next;
         Ok(Step::More)
+    }
+
+    /// Notes which of the campaigns of these messages were asked for before.
+    async fn know_campaigns(&mut self, page: &[Message]) -> Result<(), ContextError> {
+        let ids: HashSet<&str> = page.iter().filter_map(Message::campaign).collect();
+        let until = self.progress.until;
+        let known = campaigns::get_many(self.table, self.tenant, &ids).await?.into_values();
+        self.campaigns.extend(known.filter(|campaign| campaign.created_at <= until).map(|campaign| campaign.id));
+        Ok(())
+    }
+
+    /// What Twilio still has; or once more campaigns and messages, if a campaign's file was still to be read.
+    fn messages_are_over(&mut self) -> Step {
+        if self.progress.left > 0 || !self.progress.awaits_file || self.gives_up() {
+            return self.round_is_over(Task::AtTwilio);
+        }
+        self.progress.awaits_file = false;
+        self.progress.go_on_with(Task::Campaigns);
+        Step::Later(self.now + SOON)
     }
 
     /// The next task, or another round of this one for what had to be left.
@@ -546,7 +696,8 @@ impl<'a> Work<'a> {
 
     /// Whether a message is this contact's: by its id, or by a number that nobody else has. What came later is not.
     fn is_theirs(&self, message: &Message) -> bool {
-        let is_before = message.timeline.first().is_none_or(|first| first.at <= self.progress.until);
+        let is_made_before = message.timeline.first().is_none_or(|first| first.at <= self.progress.until);
+        let is_before = is_made_before || message.campaign().is_some_and(|campaign| self.campaigns.contains(campaign));
         let is_meant = match &message.contact {
             Some(contact) => *contact == self.progress.id,
             None => message.peer().is_some_and(|peer| self.own.contains(&self.table.keyring().address_hash(&peer))),
@@ -684,8 +835,7 @@ impl<'a> Work<'a> {
 
     /// The list that is next to be looked through, of those numbers that nobody else has.
     fn listing(&self) -> Option<(Resource, End, String)> {
-        let own = self.progress.numbers.iter().filter(|number| self.own.contains(&self.table.keyring().number_hash(number)));
-        let mut lists = own.flat_map(|number| {
+        let mut lists = self.own_numbers().flat_map(|number| {
             let (plain, whatsapp) = (number.e164().to_string(), format!("whatsapp:{}", number.e164()));
             let of = |resource, address: String| [(resource, End::To, address.clone()), (resource, End::From, address)];
             [of(Resource::Messages, plain.clone()), of(Resource::Messages, whatsapp), of(Resource::Calls, plain)].concat()
@@ -694,7 +844,7 @@ impl<'a> Work<'a> {
     }
 
     fn certificate(&self, job: &Job) -> Certificate {
-        let Progress { here, twilio, opt_out_is_lost, .. } = self.progress;
+        let Progress { here, twilio, opt_out_is_lost, awaits_file, .. } = self.progress;
         let has_former_numbers = self.progress.hashes.len() > self.progress.numbers.len();
         let mut kept = vec![
             "messages and calls as counts: type, when, over which channel, how far and at what cost; without number, text, \
@@ -718,6 +868,9 @@ impl<'a> Work<'a> {
                  keyed hash was known, and Twilio cannot be searched by it"
                     .into(),
             );
+        }
+        if awaits_file {
+            kept.push("rows of a campaign whose file was not read within a week: the file goes by itself".into());
         }
         if twilio.not_reached > 0 {
             kept.push("at Twilio, what could not be reached there: delete it in Twilio's Console".into());

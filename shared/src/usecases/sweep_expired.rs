@@ -7,11 +7,15 @@ use jiff::civil::{Date, date};
 use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::time::Instant;
 
+use super::check_campaign::done_with;
+use super::tally_campaign::{SETTLED, tally_campaign};
+use super::work_campaign::release;
 use crate::context::{Context, ContextError};
 use crate::domain::erasure::{has_text, without_text};
 use crate::domain::message::{Message, Status};
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage};
+use crate::store::campaigns::{self, Campaign, Stage as CampaignStage};
 use crate::store::erasure::{self, Swept};
 use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, conversations, keys, tenants};
@@ -21,6 +25,10 @@ use crate::telemetry::Chain;
 const FIRST_DAY: Date = date(2025, 1, 1);
 /// What waits for its end, or for a callback, has its text for so long.
 const TEXTS_ARE_NEEDED: SignedDuration = SignedDuration::from_hours(24);
+/// Somebody may be at work on a file for so long.
+const UPLOAD: SignedDuration = SignedDuration::from_hours(24);
+/// So many campaigns are looked at together.
+const CAMPAIGNS: u32 = 50;
 /// A night's run ends after so long, well within Lambda's limit; the next night goes on.
 const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
 /// Callbacks may change a day's messages between our looks so often.
@@ -65,6 +73,8 @@ async fn sweep_tenant(
     let mut swept = before.clone();
     let kept = SignedDuration::from_hours(24 * i64::from(settings.retention.messages_days));
     let oldest = keys::day(now - kept);
+    // What became of their messages is counted before those go.
+    sweep_campaigns(cx, tenant, kept, started, now).await?;
     let mut day = match swept.messages_before {
         Some(day) => day,
         None => first_day(table, tenant).await?,
@@ -100,6 +110,69 @@ async fn drop_rows(table: &Table, tenant: &TenantId, until: Timestamp) -> Result
     for batch in batches::all(table, tenant).await? {
         if matches!(batch.stage, Stage::Open | Stage::Canceled) && batch.created_at <= until {
             batches::drop_rows(table, tenant, batch).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn sweep_campaigns(
+    cx: &Context,
+    tenant: &TenantId,
+    kept: SignedDuration,
+    started: Instant,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let mut after = None;
+    loop {
+        let (page, next) = campaigns::page(cx.table().await?, tenant, after.as_deref(), CAMPAIGNS).await?;
+        for campaign in page {
+            if started.elapsed() > LONGEST_RUN {
+                return Ok(());
+            }
+            sweep_campaign(cx, tenant, campaign, kept, now).await?;
+        }
+        if next.is_none() {
+            return Ok(());
+        }
+        after = next;
+    }
+}
+
+/// Cancels a campaign whose file nobody completes. One that is over says no more than its messages do; it is counted once
+/// those have come to an end, and its rows go when they are as old as messages get.
+async fn sweep_campaign(
+    cx: &Context,
+    tenant: &TenantId,
+    mut campaign: Campaign,
+    kept: SignedDuration,
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let table = cx.table().await?;
+    let age = now.duration_since(campaign.created_at);
+    if campaign.stage == CampaignStage::Uploading && age >= UPLOAD {
+        campaign.stage = CampaignStage::Canceled;
+        campaign.failure = Some("its file was not completed within a day".into());
+        campaign.finished_at = Some(now);
+        campaign.due_at = now;
+        // Unless somebody completes it in this moment.
+        if campaigns::update(table, tenant, &mut campaign).await? {
+            release(cx, tenant, &mut campaign).await?;
+        }
+        return Ok(());
+    }
+    let Some(ended) = campaign.finished_at.filter(|_| campaign.is_over()) else { return Ok(()) };
+    let since = now.duration_since(ended);
+    while since >= TEXTS_ARE_NEEDED && campaign.checked < campaign.chunks {
+        let (first, rows) = campaigns::numbered_chunk(table, tenant, &campaign.id, campaign.checked).await?;
+        if !done_with(table, tenant, &mut campaign, first, rows).await? {
+            // The next night goes on.
+            return Ok(());
+        }
+    }
+    if since > SETTLED {
+        tally_campaign(cx, tenant, &campaign, now).await?;
+        if age > kept {
+            erasure::drop_campaign_rows(table, tenant, &campaign).await?;
         }
     }
     Ok(())

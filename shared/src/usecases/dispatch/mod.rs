@@ -1,5 +1,6 @@
 //! Sends what is due. Everything is decided now, never earlier: `decide` weighs, `send` hands over.
 
+mod bulk;
 pub mod claim;
 mod decide;
 mod hand_over;
@@ -23,7 +24,8 @@ use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::due::{self, Due};
-use crate::store::keys::DUE_SHARDS;
+use crate::store::jobs::Job;
+use crate::store::keys::{DUE_SHARDS, Lane};
 use crate::store::messages;
 use crate::telemetry::{self, Chain};
 
@@ -59,10 +61,12 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     let mut unread = None;
     // Another shard first each minute: where there is too much for one run, nobody waits for ever.
     let first = now.as_second().div_euclid(60).rem_euclid(i64::from(DUE_SHARDS)) as u32;
-    for shard in (0..DUE_SHARDS).map(|shard| (first + shard) % DUE_SHARDS) {
+    let shards = || (0..DUE_SHARDS).map(|shard| (first + shard) % DUE_SHARDS);
+    let mut jobs: Vec<(TenantId, Job)> = Vec::new();
+    for shard in shards() {
         // By id: what a batch makes may stand in the index by itself already.
         let mut by_tenant: BTreeMap<TenantId, BTreeMap<MessageId, Message>> = BTreeMap::new();
-        let waiting = match due::due(table, shard, MOST, now).await {
+        let waiting = match due::due(table, shard, Lane::First, MOST, now).await {
             Ok(waiting) => waiting,
             Err(error) => {
                 tracing::error!(shard, error = %Chain(&error), "what is due could not be read");
@@ -70,7 +74,6 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
                 continue;
             }
         };
-        let mut jobs = Vec::new();
         for (tenant, due) in waiting {
             // What these make and is due goes in this run.
             let made = match due {
@@ -82,6 +85,8 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
                     jobs.push((tenant, *job));
                     continue;
                 }
+                // Stands in the other lane.
+                Due::Campaign(_) => continue,
                 Due::Batch(batch) => Box::pin(open_batch(cx, &tenant, *batch, now)).await,
                 Due::Recurring(recurring) => Box::pin(repeat_message(cx, &tenant, *recurring, now)).await,
             };
@@ -105,14 +110,17 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
             }
         }
-        // After all that is to be sent.
-        for (tenant, job) in jobs {
-            if run.started.elapsed() > LONGEST_RUN {
-                return Ok(dispatched);
-            }
-            if let Err(error) = Box::pin(work_job(cx, &tenant, job, run.now)).await {
-                tracing::error!(%tenant, error = %Chain(&error), "a job could not go on");
-            }
+    }
+    if let Err(error) = bulk::work_off(cx, shards(), &mut dispatched, run).await {
+        tracing::error!(error = %Chain(&error), "what is due of lists and campaigns could not be read");
+    }
+    // After all that is to be sent.
+    for (tenant, job) in jobs {
+        if run.started.elapsed() > LONGEST_RUN {
+            return Ok(dispatched);
+        }
+        if let Err(error) = Box::pin(work_job(cx, &tenant, job, run.now)).await {
+            tracing::error!(%tenant, error = %Chain(&error), "a job could not go on");
         }
     }
     match unread {
@@ -167,6 +175,9 @@ async fn dispatch_waiting(
     touched: &mut Vec<Message>,
     run: Run,
 ) -> Result<(), ContextError> {
-    let (drafts, world) = decide::decide(cx, tenant, settings, waiting, touched, run.now).await?;
-    send::send(cx, tenant, settings, drafts, world, touched, run).await
+    for part in bulk::by_campaign(cx, tenant, settings, waiting, touched, run.now).await? {
+        let decided = decide::decide(cx, tenant, settings, part.messages, touched, run.now).await?;
+        send::send(cx, tenant, settings, decided, part.campaign.as_deref(), touched, run).await?;
+    }
+    Ok(())
 }

@@ -22,7 +22,7 @@ use crate::domain::message::{Message, Reason};
 use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::{self, Change, Guard, Written};
+use crate::store::messages::{self, Change, Guard, Purse, Written};
 use crate::store::{Table, consents, meter};
 use crate::usecases::watch_budget;
 
@@ -33,13 +33,14 @@ const LONGEST_RUN: Duration = Duration::from_secs(120);
 /// So many decisions against are written at once.
 const ENDS: usize = 90;
 
-/// Sends `drafts`, in order, as far as cap and budget let them.
+/// Sends what is drafted, in order, as far as cap and budget let them. The money comes from the `pot` of their campaign, if they
+/// are of one, as long as there is enough in it.
 pub async fn send(
     cx: &Context,
     tenant: &TenantId,
     settings: &Settings,
-    drafts: Vec<Draft>,
-    mut world: World,
+    (drafts, mut world): (Vec<Draft>, World),
+    mut pot: Option<&str>,
     touched: &mut Vec<Message>,
     run: Run,
 ) -> Result<(), ContextError> {
@@ -67,7 +68,7 @@ pub async fn send(
         // The lowest limit of what waits: only authentication codes may go beyond it.
         let limit = waiting.iter().filter_map(|draft| settings.limit(draft.message.category())).min();
         let total: i64 = waiting.iter().map(|draft| draft.cost.0).sum();
-        let roomy = !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
+        let roomy = pot.is_some() || !one_by_one && limit.is_none_or(|limit| used.0 + total <= limit.0);
         let wave = if roomy { wave(&mut waiting) } else { waiting.pop_front().into_iter().collect() };
         let alone = wave.len() == 1;
         if is_stale {
@@ -92,7 +93,7 @@ pub async fn send(
             } else if is_capped(settings, &world.counts, &draft) {
                 let channel = draft.message.channel;
                 ended.push(against(draft.message, channel, Reason::FrequencyCap));
-            } else if limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
+            } else if pot.is_none() && limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
                 let channel = draft.message.channel;
                 ended.push(against(draft.message, channel, Reason::Budget));
             } else {
@@ -109,17 +110,24 @@ pub async fn send(
         }
         // An opt-out that came since the decisions refuses the whole wave: whose it was is read then.
         let guard = (Guard::Consent, consents::must_be_unchanged(table, tenant, world.consents)?);
-        let written = messages::write_if_all(table, tenant, &claims, limit, Some(guard)).await?;
+        let purse = pot.map_or(Purse::Meter { limit }, |campaign| Purse::Pot { campaign });
+        let written = messages::write_if_all(table, tenant, &claims, purse, Some(guard)).await?;
         if written.contains(&Written::Guarded(Guard::Consent)) {
             world.consents = consents::changes(table, tenant).await?;
             is_stale = true;
         }
         let mut at_twilio = Vec::new();
+        let mut is_pot_empty = false;
         for ((claim, draft), written) in claims.into_iter().zip(bodies).zip(written).rev() {
             match written {
                 Written::Won => at_twilio.push(claim.into_message()),
                 Written::Lost => {}
                 Written::Guarded(_) => waiting.push_front(draft),
+                // The pot does not hold what they cost now: what is missing is the meter's.
+                Written::OverBudget if pot.is_some() => {
+                    waiting.push_front(draft);
+                    is_pot_empty = true;
+                }
                 Written::OverBudget if alone => {
                     let channel = draft.message.channel;
                     ended.push(against(draft.message, channel, Reason::Budget));
@@ -134,7 +142,14 @@ pub async fn send(
         at_twilio.reverse();
         let results = hand_over(cx, tenant, settings, &account, at_twilio, claimed_at).await;
         let spent = record(cx, tenant, settings, results, &mut world, touched, now).await?;
-        used.0 += spent.0;
+        // What comes from the pot the meter has counted before.
+        if pot.is_none() {
+            used.0 += spent.0;
+        }
+        if is_pot_empty {
+            pot = None;
+            used = meter::used(table, tenant, &month).await?;
+        }
     }
     write_ends(table, tenant, ended, touched).await?;
     let is_refused = touched.iter().any(|message| message.reason == Some(Reason::Budget));
