@@ -10,7 +10,7 @@ use local::commands;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// The messaging backend on one machine: serves, simulates, mints tokens.
+/// The messaging backend on one machine: serves, simulates, mints tokens, sends campaigns.
 #[derive(Parser)]
 #[command(name = "carillon", version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -28,6 +28,8 @@ enum Command {
     Simulate(Simulate),
     /// Print a token for the local API.
     Token(Token),
+    /// Send one text to everybody in a file over the API of a running installation, and show how far it is.
+    Campaign(Box<commands::campaign::Asked>),
     /// Print the API's description, as shared/src/api/openapi.json holds it.
     Openapi,
 }
@@ -90,6 +92,7 @@ async fn main() -> ExitCode {
             Ok(())
         }
         Command::Token(Token { tenant, role, state }) => commands::token::token(&state, &tenant, &role).await,
+        Command::Campaign(asked) => Box::pin(commands::campaign::campaign(&asked)).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

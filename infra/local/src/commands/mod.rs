@@ -1,5 +1,6 @@
 //! The commands of `carillon`, one a file: they read arguments and files, and print.
 
+pub mod campaign;
 pub mod serve;
 pub mod simulate;
 pub mod token;

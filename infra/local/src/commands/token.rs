@@ -1,5 +1,6 @@
 //! `carillon token`.
 
+use std::error::Error;
 use std::path::Path;
 
 use dynoxide::Database;
@@ -12,9 +13,15 @@ use crate::clock::Clock;
 use crate::host;
 use crate::tokens::{self, TokenKey};
 
-/// Prints a token that the installation in `state` believes. It may be running or not. One in the role `platform`
-/// makes tenants, and is for none of them.
+/// Prints a token that the installation in `state` believes.
 pub async fn token(state: &Path, tenant: &str, role: &str) -> Outcome {
+    println!("{}", mint(state, tenant, role).await?);
+    Ok(())
+}
+
+/// A token that the installation in `state` believes. It may be running or not. One in the role `platform` makes tenants,
+/// and is for none of them.
+pub(super) async fn mint(state: &Path, tenant: &str, role: &str) -> Result<String, Box<dyn Error>> {
     if !tokens::ROLES.contains(&role) {
         return Err(format!("there is no role '{role}': it is one of {}", tokens::ROLES.join(", ")).into());
     }
@@ -26,6 +33,5 @@ pub async fn token(state: &Path, tenant: &str, role: &str) -> Outcome {
     let aws = Aws::new(Database::memory()?, Some(secrets), clock.clone())?;
     let cx = Context::with_transport(host::config("", ""), http_client::new(), aws.http_client());
     let key = TokenKey::new(host::token_secret(&cx).await?.as_bytes());
-    println!("{}", tokens::mint(&key, tenant, role, clock.now())?);
-    Ok(())
+    Ok(tokens::mint(&key, tenant, role, clock.now())?)
 }
