@@ -85,16 +85,36 @@ fn a_killed_run_goes_on_and_ends_as_an_undisturbed_one() {
     assert_eq!(outcomes(&json), outcomes(&undisturbed));
 }
 
-/// A server over `state`, with its API's address and a token.
-struct Server {
+/// A server over a state folder, with its API's address and a token. It is killed at the end.
+pub struct Server {
     process: Child,
-    api: String,
-    token: String,
+    pub api: String,
+    pub token: String,
 }
 
-fn serve(state: &Path) -> Server {
+impl Server {
+    /// SIGKILL, and no more of it is left.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Serves over `state`; at its first start with the school of `data`, or the sample.
+pub fn serve(state: &Path, data: Option<&Path>) -> Server {
     let mut command = Command::new(program("carillon"));
-    let mut process = command.arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    command.arg("--state").arg(state).stdout(Stdio::piped()).stderr(Stdio::null());
+    if let Some(data) = data {
+        command.arg("--data").arg(data);
+    }
+    let mut process = command.spawn().unwrap();
     let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut said = |name: &str| {
         let line = lines.by_ref().find(|line| line.starts_with(name)).expect("the server says where it is");
@@ -122,7 +142,7 @@ fn sent(state: &Path) -> BTreeMap<String, usize> {
 async fn an_accepted_list_is_finished_though_the_server_is_killed_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
-    let mut server = serve(&state);
+    let mut server = serve(&state, None);
     let at = shared::clock::now() + jiff::SignedDuration::from_secs(5);
     let numbers: Vec<String> = (0..8).map(|at| format!("+1212555{at:04}")).collect();
     let body =
@@ -135,18 +155,16 @@ async fn an_accepted_list_is_finished_though_the_server_is_killed_at_once() {
         .send()
         .await
         .unwrap();
-    server.process.kill().unwrap(); // SIGKILL
-    server.process.wait().unwrap();
+    server.kill();
 
     assert_eq!(answer.status().as_u16(), 202);
     assert_eq!(sent(&state).len(), 0);
-    let mut server = serve(&state);
+    let mut server = serve(&state, None);
     let patience = Instant::now() + Duration::from_secs(60);
     while sent(&state).len() < numbers.len() && Instant::now() < patience {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    server.process.kill().unwrap();
-    server.process.wait().unwrap();
+    server.kill();
 
     let sent = sent(&state);
     assert_eq!(sent.keys().cloned().collect::<Vec<_>>(), numbers);

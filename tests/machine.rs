@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::response::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -130,10 +131,54 @@ fn json_headers() -> HeaderMap {
     headers
 }
 
+/// Posts a form as a browser does, with `file` as its `customerList` (S2-23); each has a boundary of its own.
+pub async fn post_multipart(
+    host: &Host,
+    role: &str,
+    path: &str,
+    key: Option<&str>,
+    fields: &[(&str, &str)],
+    file: Option<(&str, &[u8])>,
+) -> (StatusCode, Value) {
+    static FORMS: AtomicUsize = AtomicUsize::new(0);
+    let boundary = format!("----WebKitFormBoundary{:08}", FORMS.fetch_add(1, Ordering::Relaxed));
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let field = format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend_from_slice(field.as_bytes());
+    }
+    if let Some((name, bytes)) = file {
+        let disposition = format!("form-data; name=\"customerList\"; filename=\"{name}\"");
+        let head = format!("--{boundary}\r\nContent-Disposition: {disposition}\r\nContent-Type: text/csv\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(bytes);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", format!("multipart/form-data; boundary={boundary}").parse().unwrap());
+    if let Some(key) = key {
+        headers.insert("idempotency-key", key.parse().unwrap());
+    }
+    call(host, Method::POST, role, path, headers, body.into()).await
+}
+
+/// Puts a file, or a part of one.
+pub async fn put_bytes(host: &Host, role: &str, path: &str, bytes: &[u8]) -> (StatusCode, Value) {
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/octet-stream".parse().unwrap());
+    call(host, Method::PUT, role, path, headers, Bytes::copy_from_slice(bytes)).await
+}
+
 /// What the API answers that is no JSON.
 pub async fn get_text(host: &Host, role: &str, path: &str) -> String {
-    let (_, bytes) = answer(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await;
-    String::from_utf8(bytes.into()).unwrap()
+    get_page(host, role, path).await.1
+}
+
+/// The same with its headers, which may say where it goes on.
+pub async fn get_page(host: &Host, role: &str, path: &str) -> (HeaderMap, String) {
+    let (parts, bytes) = answer(host, Method::GET, role, path, HeaderMap::new(), Bytes::new()).await;
+    (parts.headers, String::from_utf8(bytes.into()).unwrap())
 }
 
 async fn call(host: &Host, method: Method, role: &str, path: &str, headers: HeaderMap, body: Bytes) -> (StatusCode, Value) {
