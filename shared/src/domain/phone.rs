@@ -2,11 +2,13 @@
 //!
 //! Google's metadata decides what is possible and valid; this file only decides what we accept.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
-use rlibphonenumber::PHONE_NUMBER_UTIL;
 use rlibphonenumber::enums::{NumberLengthType, PhoneNumberFormat, Region as Country};
+use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber as Parsed};
 use serde::{Deserialize, Serialize};
 
 /// An ISO 3166 region that completes national numbers: `US`, `GB`.
@@ -49,11 +51,57 @@ pub enum Strictness {
 
 /// A number that can be handed to Twilio: `+` and 10 to 15 digits in almost every case.
 ///
-/// `Debug` masks it; whoever needs the digits says [`PhoneNumber::e164`].
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// `Debug` masks it; whoever needs the digits says [`PhoneNumber::e164`]. Two are the same if their digits are.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub struct PhoneNumber {
     e164: String,
+    /// `None` until somebody asks: the metadata takes ten times as long to say it as all the rest.
+    valid: Option<bool>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    e164: String,
     valid: bool,
+}
+
+impl From<Stored> for PhoneNumber {
+    fn from(Stored { e164, valid }: Stored) -> Self {
+        Self { e164, valid: Some(valid) }
+    }
+}
+
+impl From<PhoneNumber> for Stored {
+    fn from(number: PhoneNumber) -> Self {
+        Self { valid: number.is_valid(), e164: number.e164 }
+    }
+}
+
+impl PartialEq for PhoneNumber {
+    fn eq(&self, other: &Self) -> bool {
+        self.e164 == other.e164
+    }
+}
+
+impl Eq for PhoneNumber {}
+
+impl PartialOrd for PhoneNumber {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PhoneNumber {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.e164.cmp(&other.e164)
+    }
+}
+
+impl Hash for PhoneNumber {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.e164.hash(state);
+    }
 }
 
 /// Why a text is no usable number.
@@ -83,13 +131,18 @@ impl PhoneNumber {
         if text.is_empty() {
             return Err(PhoneError::Empty);
         }
+        if strictness == Strictness::Possible
+            && let Some(number) = plain(text, region)
+        {
+            return Ok(number);
+        }
         let parsed = possible(text, region);
         let number = match (parsed, strictness) {
             (Err(error), Strictness::Possible) => explicit(text).ok_or(error)?,
             (parsed, _) => parsed?,
         };
         match strictness {
-            Strictness::Valid if !number.valid => Err(PhoneError::NotValid),
+            Strictness::Valid if !number.is_valid() => Err(PhoneError::NotValid),
             _ => Ok(number),
         }
     }
@@ -107,7 +160,7 @@ impl PhoneNumber {
 
     /// Whether the number lies in an assigned range of its country; a warning when not (D1).
     pub fn is_valid(&self) -> bool {
-        self.valid
+        self.valid.unwrap_or_else(|| read(&self.e164, None).is_some_and(|reading| reading.valid))
     }
 
     /// Whether the number belongs to the North American plan, whose quiet hours are law.
@@ -142,9 +195,9 @@ fn strip_channel(text: &str) -> &str {
 }
 
 fn possible(text: &str, region: &Region) -> Result<PhoneNumber, PhoneError> {
-    let reading = read(text, Some(region)).ok_or(PhoneError::NotANumber)?;
-    match reading.length {
-        Length::Possible => Ok(PhoneNumber { e164: reading.e164, valid: reading.valid }),
+    let parsed = parsed(text, Some(region)).ok_or(PhoneError::NotANumber)?;
+    match length(&parsed) {
+        Length::Possible => Ok(PhoneNumber { e164: e164(&parsed), valid: None }),
         Length::LocalOnly => Err(PhoneError::LocalOnly),
         Length::Impossible => Err(PhoneError::Impossible),
     }
@@ -172,17 +225,57 @@ const LONGEST: usize = 250;
 
 /// Reads a text with or without a region for national numbers; `None` for what is no number at all.
 pub fn read(text: &str, region: Option<&Region>) -> Option<Reading> {
+    let parsed = parsed(text, region)?;
+    Some(Reading { e164: e164(&parsed), length: length(&parsed), valid: PHONE_NUMBER_UTIL.is_valid_number(&parsed) })
+}
+
+fn parsed(text: &str, region: Option<&Region>) -> Option<Parsed> {
     if text.chars().count() > LONGEST {
         return None;
     }
-    let parsed = PHONE_NUMBER_UTIL.parse(text, region.and_then(Region::country)).ok()?;
-    let length = match PHONE_NUMBER_UTIL.is_possible_number_with_reason(&parsed) {
+    PHONE_NUMBER_UTIL.parse(text, region.and_then(Region::country)).ok()
+}
+
+fn length(parsed: &Parsed) -> Length {
+    match PHONE_NUMBER_UTIL.is_possible_number_with_reason(parsed) {
         Ok(NumberLengthType::IsPossible) => Length::Possible,
         Ok(NumberLengthType::IsPossibleLocalOnly) => Length::LocalOnly,
         Err(_) => Length::Impossible,
+    }
+}
+
+fn e164(parsed: &Parsed) -> String {
+    PHONE_NUMBER_UTIL.format(parsed, PhoneNumberFormat::E164).into_owned()
+}
+
+/// A number of the North American plan in digits and the usual marks between them, which is what most lists hold: the
+/// plan's ten digits begin with 2 to 9, and nothing else in it has their length. Everything else is the metadata's to say.
+fn plain(text: &str, region: &Region) -> Option<PhoneNumber> {
+    let mut digits = [0; 11];
+    let mut count = 0;
+    let (is_international, rest) = text.strip_prefix('+').map_or((false, text), |rest| (true, rest));
+    if is_international && !rest.starts_with('1') {
+        return None;
+    }
+    for c in rest.chars() {
+        match c {
+            '0'..='9' if count < digits.len() => {
+                digits[count] = c as u8;
+                count += 1;
+            }
+            ' ' | '-' | '.' | '(' | ')' | '\u{a0}' | '\u{200b}' | '\u{2010}'..='\u{2015}' => {}
+            _ => return None,
+        }
+    }
+    let national = match (count, digits[0]) {
+        (11, b'1') => &digits[1..],
+        (10, _) if !is_international => &digits[..10],
+        _ => return None,
     };
-    let e164 = PHONE_NUMBER_UTIL.format(&parsed, PhoneNumberFormat::E164).into_owned();
-    Some(Reading { e164, length, valid: PHONE_NUMBER_UTIL.is_valid_number(&parsed) })
+    let is_at_home = is_international || matches!(region.0.as_str(), "US" | "CA");
+    let fits = is_at_home && (b'2'..=b'9').contains(&national[0]);
+    let national = std::str::from_utf8(national).ok().filter(|_| fits)?;
+    Some(PhoneNumber { e164: format!("+1{national}"), valid: None })
 }
 
 /// `+` with 10 to 15 digits, the first not 0, kept as written though its country's plan says no (D1, S1-45).
@@ -193,7 +286,7 @@ fn explicit(text: &str) -> Option<PhoneNumber> {
     }
     let digits: String = rest.chars().filter(char::is_ascii_digit).collect();
     let fits = (10..=15).contains(&digits.len()) && !digits.starts_with('0');
-    fits.then(|| PhoneNumber { e164: format!("+{digits}"), valid: false })
+    fits.then(|| PhoneNumber { e164: format!("+{digits}"), valid: Some(false) })
 }
 
 #[cfg(test)]
@@ -237,6 +330,38 @@ mod tests {
         assert!(PhoneNumber::parse("5551234567", &us(), Strictness::Valid).is_err());
         assert!(PhoneNumber::parse("+1234567890", &us(), Strictness::Valid).is_err());
         assert!(PhoneNumber::parse("212 555 0161", &us(), Strictness::Valid).unwrap().is_valid());
+    }
+
+    /// What the short way reads, the metadata reads alike.
+    #[test]
+    fn a_plain_number_is_what_the_metadata_makes_of_it() {
+        let mut random = 7u64;
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let mut read = 0;
+        for _ in 0..20_000 {
+            let digits: String = (0..9 + next(4)).map(|_| char::from(b'0' + next(10) as u8)).collect();
+            let marks = ["", " ", "-", ".", ") ", "\u{a0}", "\u{200b}", "\u{2013}", "/", " (", "x", "+"];
+            let prefix = ["", "", "+", "+1", "1", "1 ", "(", "+1 (", "++", "00", "011"][next(11) as usize];
+            let mut text = prefix.to_string();
+            for digit in digits.chars() {
+                if next(4) == 0 {
+                    let kinds = if next(20) == 0 { 12 } else { 8 };
+                    text.push_str(marks[next(kinds) as usize]);
+                }
+                text.push(digit);
+            }
+            for code in ["US", "CA", "GB"] {
+                let region = Region::try_from(code.to_string()).unwrap();
+                let Some(short) = plain(text.trim(), &region) else { continue };
+                let long = possible(text.trim(), &region).unwrap();
+                assert_eq!((short.e164(), short.is_valid()), (long.e164(), long.is_valid()), "{text} in {code}");
+                read += 1;
+            }
+        }
+        assert!(read > 4_000, "{read}");
     }
 
     #[test]
