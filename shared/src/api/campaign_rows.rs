@@ -320,7 +320,7 @@ async fn page(
     let mut rows = Vec::new();
     let mut looked_through = 0;
     while place.chunk < campaign.chunks && rows.len() < limit && looked_through < MOST_CHUNKS {
-        let (first, chunk) = campaigns::numbered_chunk(table, tenant, &campaign.id, place.chunk).await?;
+        let (first, chunk) = campaigns::chunk(table, tenant, &campaign.id, place.chunk).await?;
         looked_through += 1;
         while rows.len() < limit {
             let rest = chunk.get(place.at as usize..).unwrap_or_default();

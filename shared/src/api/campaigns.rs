@@ -19,7 +19,7 @@ use super::arrival::Arrival;
 use super::form::{self, Form, Written};
 use super::listing::{self, Listing};
 use super::problem::{Problem, Refusals};
-use super::request::{IdempotencyKey, Input, Printed};
+use super::request::{IdempotencyKey, Input, LARGEST, Printed};
 use super::wishes::{Urls, Value, texts};
 use crate::context::Context;
 use crate::domain::campaign::Excluded;
@@ -31,10 +31,10 @@ use crate::domain::money::{Currency, Micros};
 use crate::domain::recipients;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::campaigns::{self, Campaign, Pause, Stage};
-use crate::usecases::complete_upload::{complete_upload, put_campaign_part};
+use crate::usecases::complete_upload::{LARGEST_PART, complete_upload, put_campaign_part};
 use crate::usecases::control_campaign::{ControlError, cancel_campaign, pause_campaign, resume_campaign, start_campaign};
 use crate::usecases::create_campaign::{CampaignRequest as Asked, Rails, Source, TextOf, create_campaign};
-use crate::usecases::preview_campaign::{ExcludedRow, Preview, Sample, estimate, preview_campaign};
+use crate::usecases::preview_campaign::{ExcludedRow, Outlook, Preview, Sample, estimate, free_from, outlook, preview_campaign};
 use crate::usecases::tally_campaign::{Progress, tally_campaign};
 
 /// The field of a form that holds the file.
@@ -203,7 +203,7 @@ impl FromRequest<Arc<Context>> for Whole {
 
     async fn from_request(request: Request, _: &Arc<Context>) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
-        let body = form::whole(body, IN_PARTS).await?;
+        let body = form::whole(body, LARGEST, IN_PARTS).await?;
         if !form::is_form(&parts.headers) {
             let Printed { value, fingerprint } = Printed::read(&body)?;
             return Ok(Self { asked: value, file: None, fingerprint });
@@ -273,7 +273,7 @@ impl CampaignRequest {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct StartRequest {
     /// How many parts the file has, once all are there.
-    #[schema(maximum = 500, minimum = 1)]
+    #[schema(maximum = 64, minimum = 1)]
     parts: Option<u32>,
 }
 
@@ -288,9 +288,11 @@ pub struct CampaignView {
     /// a message is missing), `done`, `canceled` or `failed` (its file cannot be used).
     #[schema(value_type = String)]
     stage: Stage,
-    /// Who holds it up: `on_request` or `budget`.
+    /// What holds it up: `on_request`, `budget` or `trouble`.
     #[schema(value_type = Option<String>)]
     paused: Option<Pause>,
+    /// Why it stands still and what to mend before it is resumed, for people.
+    trouble: Option<String>,
     /// Why it failed, for people.
     failure: Option<String>,
     created_at: Timestamp,
@@ -310,9 +312,20 @@ pub struct CampaignView {
     /// How far its messages are. Only where one campaign is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<CampaignProgress>,
+    /// What the month's limit still covers; absent without one. Only where one campaign is asked for that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    room: Option<Micros>,
+    /// Whether that covers all of it. Only where one campaign is asked for that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fits: Option<bool>,
+    /// What is to be said against it. Only where one campaign is asked for that is held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<CampaignWarning>>,
     /// Nothing leaves, and its cost is nobody's: the tenant has no Twilio account.
     simulated: bool,
-    /// When the last message goes, at the sender's rate and outside quiet hours; while that can be said.
+    /// When the last message goes, at the sender's rate and outside quiet hours; while that can be said. Where one campaign is
+    /// asked for, it goes behind what its sender has taken on already.
     finishes_at: Option<Timestamp>,
 }
 
@@ -335,7 +348,7 @@ pub struct CampaignPlan {
     cost: Micros,
     #[schema(value_type = String)]
     currency: Currency,
-    /// Numbers that are possible, but nobody's in their country. They get a message.
+    /// Of the first thousand that go: numbers that are possible, but nobody's in their country. They get a message.
     doubtful_numbers: u32,
     ucs2: Ucs2View,
 }
@@ -411,9 +424,13 @@ pub struct CampaignPreview {
     samples: Vec<CampaignSample>,
     /// The first rows that get none.
     excluded: Vec<ExcludedView>,
+    /// How many of those that go had as many messages in the last 24 hours as the tenant's frequency cap allows: as things
+    /// stand they would be skipped. `null` without a cap.
+    capped: Option<u32>,
     /// What is to be said against it.
     warnings: Vec<CampaignWarning>,
-    /// When the last message would go, at the sender's rate and outside quiet hours.
+    /// When the last message would go, at the sender's rate and outside quiet hours, behind what the sender has taken on
+    /// already.
     finishes_at: Option<Timestamp>,
     /// What the month's limit still covers; `null` if there is none.
     #[schema(value_type = Option<String>)]
@@ -453,9 +470,9 @@ pub struct CampaignWarning {
     text: String,
 }
 
-impl CampaignView {
-    fn of(campaign: Campaign, settings: &Settings, progress: Option<Progress>, now: Timestamp) -> Self {
-        let progress = progress.map(|progress| CampaignProgress {
+impl CampaignProgress {
+    fn of(campaign: &Campaign, progress: Progress) -> Self {
+        Self {
             rows_planned: campaign.summary.rows,
             made: campaign.made,
             mended: campaign.mended,
@@ -467,16 +484,32 @@ impl CampaignView {
             outcomes: progress.outcomes,
             units: progress.units,
             cost: progress.cost,
-        });
+        }
+    }
+}
+
+impl CampaignWarning {
+    fn of((warning, text): (Warning, String)) -> Self {
+        Self { code: warning.code(), text }
+    }
+}
+
+impl CampaignView {
+    /// Without what is only said where one is asked for. Its sender is free at `free_at`.
+    fn of(campaign: Campaign, settings: &Settings, free_at: Timestamp) -> Self {
         Self {
             simulated: campaign.is_simulated,
-            finishes_at: finishes_at(&campaign, settings, now),
-            progress,
+            finishes_at: finishes_at(&campaign, settings, free_at),
+            progress: None,
+            room: None,
+            fits: None,
+            warnings: None,
             plan: CampaignPlan::of(campaign.summary, settings),
             id: campaign.id,
             name: campaign.name,
             stage: campaign.stage,
             paused: campaign.paused,
+            trouble: campaign.trouble,
             failure: campaign.failure,
             created_at: campaign.created_at,
             created_by: campaign.created_by,
@@ -492,8 +525,8 @@ impl CampaignView {
     }
 }
 
-/// When what is still to be made will have gone, if it goes on from now, or would if it were started now.
-fn finishes_at(campaign: &Campaign, settings: &Settings, now: Timestamp) -> Option<Timestamp> {
+/// When what is still to be made will have gone, if it goes on at `free_at`, or would if it were started now.
+fn finishes_at(campaign: &Campaign, settings: &Settings, free_at: Timestamp) -> Option<Timestamp> {
     let goes_on = matches!(campaign.stage, Stage::Held | Stage::Sending) && campaign.paused.is_none();
     if !goes_on {
         return None;
@@ -502,7 +535,7 @@ fn finishes_at(campaign: &Campaign, settings: &Settings, now: Timestamp) -> Opti
     // The rows that are left are taken for average ones.
     let left = u64::from(going.saturating_sub(campaign.made));
     let units = units.saturating_mul(left).div_ceil(u64::from(going.max(1)));
-    let from = campaign.send_at.unwrap_or(now).max(now);
+    let from = campaign.send_at.unwrap_or(free_at).max(free_at);
     estimate(settings, &campaign.terms, units, north_american > 0, from)
 }
 
@@ -546,19 +579,23 @@ impl CampaignPreview {
             reason: row.why,
             detail: row.detail,
         };
-        let warning = |(warning, text): (Warning, String)| CampaignWarning { code: warning.code(), text };
         Self {
             text: preview.terms.text.text.into(),
             samples: preview.samples.into_iter().map(sample).collect(),
             excluded: preview.excluded.into_iter().map(excluded).collect(),
-            warnings: preview.warnings.into_iter().map(warning).collect(),
+            capped: preview.capped,
+            warnings: preview.warnings.into_iter().map(CampaignWarning::of).collect(),
             finishes_at: preview.finishes_at,
             room: preview.room,
             simulated: preview.is_simulated,
-            fits: preview.room.is_none_or(|room| preview.summary.cost <= room),
+            fits: fits(preview.room, preview.summary.cost),
             plan: CampaignPlan::of(preview.summary, settings),
         }
     }
+}
+
+fn fits(room: Option<Micros>, cost: Micros) -> bool {
+    room.is_none_or(|room| cost <= room)
 }
 
 type Accepted = (StatusCode, Json<CampaignView>);
@@ -567,7 +604,8 @@ type Accepted = (StatusCode, Json<CampaignView>);
 ///
 /// The rows are looked at in the background, and each that can be sent gets one message; the report of the rows says what
 /// became of every one. Marketing goes to nobody who opted out of it, names its sender and says how to opt out. A request
-/// has at most 3 MiB: of a larger file, ask with `upload: true`, PUT it in parts, and start.
+/// has at most 3 MiB: of a larger file, ask with `upload: true`, PUT it in parts, and start. A file has at most 128 MiB and
+/// 2,000,000 rows. Over WhatsApp a campaign takes a template with `contentSid`.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/campaigns", operation_id = "create_campaign", tag = "campaigns",
     params(("tenant" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "The same key makes one")),
@@ -594,7 +632,8 @@ pub async fn create(
 /// See a campaign before it goes: how many get it and how many do not and why, what it costs, what makes it dearer than it
 /// need be, and when it will be through. Nothing is written. Takes the role `staff` or `admin`.
 ///
-/// Without `customerList`, `recipients` and `groups`: the text alone.
+/// Without `customerList`, `recipients` and `groups`: the text alone. At most 100,000 rows, beyond which it is 422
+/// `too_many_rows`: create the campaign with `hold: true`, of a large file with `upload: true` too, and see its plan.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/campaigns/preview", operation_id = "preview_campaign", tag = "campaigns",
     params(("tenant" = String, Path)),
@@ -630,11 +669,11 @@ pub async fn list(
     let listing = listing::read(listing)?;
     let settings = cx.settings(&caller.tenant, now).await?;
     let (page, next) = campaigns::page(cx.table().await?, &caller.tenant, listing.after.as_deref(), listing.limit).await?;
-    let items = page.into_iter().map(|campaign| CampaignView::of(campaign, &settings, None, now)).collect();
+    let items = page.into_iter().map(|campaign| CampaignView::of(campaign, &settings, now)).collect();
     Ok(Json(CampaignPage { items, next_cursor: next.map(listing::cursor) }))
 }
 
-/// A campaign, and how far its messages are (S2-24, S2-31).
+/// A campaign, and how far its messages are (S2-24, S2-31); of one that is held, what is to be known before it is started.
 #[utoipa::path(
     get, path = "/v1/tenants/{tenant}/campaigns/{id}", operation_id = "get_campaign", tag = "campaigns",
     params(("tenant" = String, Path), ("id" = String, Path)),
@@ -647,9 +686,27 @@ pub async fn get(
     Path((_, id)): Path<(String, String)>,
 ) -> Result<Json<CampaignView>, Problem> {
     let campaign = found(&cx, &caller.tenant, &id).await?;
-    let progress = tally_campaign(&cx, &caller.tenant, &campaign, now).await?;
-    let settings = cx.settings(&caller.tenant, now).await?;
-    Ok(Json(CampaignView::of(campaign, &settings, Some(progress), now)))
+    let tenant = &caller.tenant;
+    let settings = cx.settings(tenant, now).await?;
+    let progress = tally_campaign(&cx, tenant, &campaign, now).await?;
+    let progress = CampaignProgress::of(&campaign, progress);
+    let free_at = free_from(&cx, tenant, &settings, campaign.terms.channel, now).await?;
+    // Whom its messages are for is said where the rows are: this is looked at each second, and nobody is told of it.
+    let known = match campaign.stage {
+        Stage::Held => Some(outlook(&cx, tenant, &campaign, now).await?),
+        _ => None,
+    };
+    let cost = campaign.summary.cost;
+    let view = CampaignView { progress: Some(progress), ..CampaignView::of(campaign, &settings, free_at) };
+    Ok(Json(match known {
+        None => view,
+        Some(Outlook { warnings, room }) => CampaignView {
+            room,
+            fits: Some(fits(room, cost)),
+            warnings: Some(warnings.into_iter().map(CampaignWarning::of).collect()),
+            ..view
+        },
+    }))
 }
 
 /// Send a part of a campaign's file, in place of what was there under this number. Takes the role `staff` or `admin`.
@@ -659,9 +716,9 @@ pub async fn get(
     put, path = "/v1/tenants/{tenant}/campaigns/{id}/file/{part}", operation_id = "put_campaign_part", tag = "campaigns",
     params(
         ("tenant" = String, Path), ("id" = String, Path),
-        ("part" = u32, Path, description = "Counted from 0; at most 500 in all")
+        ("part" = u32, Path, description = "Counted from 0; at most 64 in all")
     ),
-    request_body(content = String, content_type = "application/octet-stream", description = "At most 3 MiB, of any type"),
+    request_body(content = String, content_type = "application/octet-stream", description = "At most 2 MiB, of any type"),
     responses((status = 204, description = "Stored"), Refusals)
 )]
 pub async fn put_part(
@@ -678,7 +735,7 @@ pub async fn put_part(
         let reason = "the part itself is the body, not a form with it";
         return Err(Problem::field("Content-Type", "invalid", reason));
     }
-    let bytes = form::whole(request.into_body(), "cut the file into smaller parts").await?;
+    let bytes = form::whole(request.into_body(), LARGEST_PART, "cut the file into smaller parts").await?;
     if campaign.stage != Stage::Uploading {
         return Err(Problem::conflict("not_uploading", "its file is complete: what is in it cannot be changed any more"));
     }
@@ -725,11 +782,20 @@ pub async fn pause(
     Ok(Json(view(&cx, &caller.tenant, campaign, now).await?))
 }
 
-/// Let a campaign go on that was paused, by somebody or by the month's limit. Takes the role `staff` or `admin`.
+/// Let a campaign go on that was paused: by somebody, by the month's limit, or because of what `trouble` says. Takes the role
+/// `staff` or `admin`.
+///
+/// Of one that is not paused, done or not, nothing changes.
 #[utoipa::path(
     post, path = "/v1/tenants/{tenant}/campaigns/{id}/resume", operation_id = "resume_campaign", tag = "campaigns",
     params(("tenant" = String, Path), ("id" = String, Path)),
-    responses((status = 200, description = "It goes on; 409 `campaign_over` of one that does not", body = CampaignView), Refusals)
+    responses(
+        (
+            status = 200, description = "Paused no longer; 409 `campaign_over` of one that was canceled or failed",
+            body = CampaignView
+        ),
+        Refusals
+    )
 )]
 pub async fn resume(
     State(cx): State<Arc<Context>>,
@@ -772,7 +838,7 @@ fn missing() -> Problem {
 /// Without how far its messages are, which takes a look at them.
 async fn view(cx: &Context, tenant: &TenantId, campaign: Campaign, now: Timestamp) -> Result<CampaignView, Problem> {
     let settings = cx.settings(tenant, now).await?;
-    Ok(CampaignView::of(campaign, &settings, None, now))
+    Ok(CampaignView::of(campaign, &settings, now))
 }
 
 fn refused(error: ControlError) -> Problem {

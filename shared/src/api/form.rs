@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::problem::Problem;
-use super::request::{LARGEST, read_value};
+use super::request::read_value;
 use crate::domain::recipients;
 
 const FORM: &str = "multipart/form-data";
@@ -44,13 +44,13 @@ pub fn is_form(headers: &HeaderMap) -> bool {
     kind.trim_start().get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM))
 }
 
-/// All that comes, which may be as long as a request's JSON.
+/// All that comes, at most `most` bytes.
 ///
 /// # Errors
 /// 413; `instead` says what to do.
-pub async fn whole(body: Body, instead: &str) -> Result<Bytes, Problem> {
-    let too_large = || Problem::too_large(format!("at most {LARGEST} bytes: {instead}"));
-    axum::body::to_bytes(body, LARGEST).await.map_err(|_| too_large())
+pub async fn whole(body: Body, most: usize, instead: &str) -> Result<Bytes, Problem> {
+    let too_large = || Problem::too_large(format!("at most {most} bytes: {instead}"));
+    axum::body::to_bytes(body, most).await.map_err(|_| too_large())
 }
 
 impl Form {

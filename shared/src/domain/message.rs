@@ -408,7 +408,7 @@ impl Message {
     /// Whether it was asked for with many others, and may wait behind whatever was not.
     pub fn is_bulk(&self) -> bool {
         let has_slot = self.direct.as_ref().is_some_and(|direct| direct.slot_of.is_some());
-        has_slot && self.category() != Category::Authentication
+        has_slot && !matches!(self.category(), Category::Authentication | Category::Schedule)
     }
 
     /// The campaign that it is of.

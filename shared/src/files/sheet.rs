@@ -9,6 +9,7 @@ use std::collections::HashSet;
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
+use crate::domain::campaign::assess::without_fraction;
 use crate::domain::campaign::layout::{Layout, Place, TextEncoding, Whom};
 use crate::domain::contact::attribute_key;
 use crate::domain::phone::{PhoneNumber, Region, Strictness};
@@ -590,7 +591,7 @@ fn number(cells: &[String], region: &Region) -> Option<NumberCell> {
 
 fn is_number(cell: &str, region: &Region) -> bool {
     // As in `whatsapp:+15551234567`.
-    let cell = cell.rsplit(':').next().unwrap_or_default();
+    let cell = without_fraction(cell.rsplit(':').next().unwrap_or_default());
     !cell.chars().any(char::is_alphabetic) && !is_date(cell) && PhoneNumber::parse(cell, region, Strictness::Possible).is_ok()
 }
 
@@ -830,11 +831,12 @@ mod tests {
 
     #[test]
     fn a_file_may_have_no_header() {
-        let cases: [(&str, u8, &[&str]); 4] = [
+        let cases: [(&str, u8, &[&str]); 5] = [
             ("+14155550100\n+14155550101\n", b',', &["phone"]),
             ("\n(415) 555-0100;Bob;2026-01-15\n", b';', &["phone", "", ""]),
             ("Bob,Cell,+14155550100\n", b',', &["", "", "phone"]),
             ("1234567890,whatsapp:+14155550100\n", b',', &["", "phone"]),
+            ("Bob;4155550100.0\n", b';', &["", "phone"]),
         ];
         for (text, delimiter, columns) in cases {
             let (layout, place) = layout(text.as_bytes(), &us(), None).unwrap();

@@ -36,8 +36,10 @@ pub struct Campaign {
     /// Once planned it waits for somebody to let it go.
     pub is_held: bool,
     pub stage: Stage,
-    /// Set while somebody, or the budget, holds it up.
+    /// Set while somebody, the budget or trouble holds it up.
     pub paused: Option<Pause>,
+    /// What has to be mended before it goes on, for people.
+    pub trouble: Option<String>,
     /// Why it failed, for people.
     pub failure: Option<String>,
     /// Of its file, once all are there.
@@ -104,6 +106,8 @@ pub enum Pause {
     OnRequest,
     /// The month's limit does not cover the next message.
     Budget,
+    /// None of its messages can go as things stand: [`Campaign::trouble`] says why.
+    Trouble,
 }
 
 impl Campaign {
@@ -111,9 +115,19 @@ impl Campaign {
     pub fn is_working(&self) -> bool {
         match self.stage {
             Stage::Planning | Stage::Checking => true,
-            Stage::Sending => self.paused.is_none(),
+            // One that stands still gives back what is reserved for it.
+            Stage::Sending => self.paused.is_none() || !self.released,
             Stage::Uploading | Stage::Held => false,
             Stage::Done | Stage::Canceled | Stage::Failed => !self.released,
+        }
+    }
+
+    /// When it may go. Nothing of it goes by itself while it may still be sent, however late that is.
+    fn expires(&self) -> Option<Timestamp> {
+        match self.stage {
+            Stage::Uploading => Some(self.created_at + KEEP),
+            Stage::Planning | Stage::Held | Stage::Sending | Stage::Checking => None,
+            Stage::Done | Stage::Canceled | Stage::Failed => Some(self.finished_at.unwrap_or(self.created_at) + KEEP),
         }
     }
 
@@ -123,8 +137,8 @@ impl Campaign {
     }
 }
 
-const SEALED: &[&str] = &["name", "terms", "layout"];
-/// A campaign and its rows are kept this long, to be asked about; its messages are kept as any.
+const SEALED: &[&str] = &["name", "terms", "layout", "failure", "summary"];
+/// A campaign that is over and its rows are kept this long, to be asked about; its messages are kept as any.
 const KEEP: SignedDuration = SignedDuration::from_hours(24 * 90);
 /// A file that nobody finishes is kept this long.
 const KEEP_FILE: SignedDuration = SignedDuration::from_hours(24 * 7);
@@ -237,19 +251,19 @@ pub async fn missing_parts(table: &Table, tenant: &TenantId, id: &str, parts: u3
     Ok((0..parts).zip(all).filter(|(_, key)| !there.contains(key)).map(|(part, _)| part).collect())
 }
 
-/// Takes the file away, once all its rows are planned or never will be.
-pub async fn drop_file(table: &Table, tenant: &TenantId, id: &str) -> Result<(), StoreError> {
-    drop_below(table, tenant, id, ["FILE#", "PART#", "SEEN#"]).await
-}
-
-async fn drop_below(table: &Table, tenant: &TenantId, id: &str, kinds: [&str; 3]) -> Result<(), StoreError> {
-    let pk = keys::campaign(tenant, id).pk;
-    for kind in kinds {
-        let range = Some((kind.to_string(), format!("{kind}~")));
-        let items = table.query_all(&pk, None, range).await?;
-        table.delete_many(items.iter().map(key_of).collect()).await?;
+/// Takes the file away, once all its rows are planned or never will be. By its keys: nothing of it is read.
+pub async fn drop_file(table: &Table, tenant: &TenantId, campaign: &Campaign) -> Result<(), StoreError> {
+    let id = &campaign.id;
+    let heads = keys::campaign_parts();
+    for head in table.query_all(&keys::campaign(tenant, id).pk, None, Some(heads)).await? {
+        let key = key_of(&head);
+        let Some(part) = keys::part_number(&key.sk) else { continue };
+        let pieces = table.value::<Part>(head, &[])?.pieces;
+        // The head goes last: who comes again finds what is left by it.
+        table.delete_many((0..pieces).map(|piece| keys::campaign_piece(tenant, id, part, piece)).collect()).await?;
+        table.delete_many(vec![key]).await?;
     }
-    Ok(())
+    table.delete_many((0..campaign.chunks).map(|chunk| keys::campaign_seen(tenant, id, chunk)).collect()).await
 }
 
 /// Writes the rows of the next chunk, and which numbers of them go at which line, together with the campaign that
@@ -267,25 +281,16 @@ pub async fn add_chunk(
     // The campaign has counted these already.
     let first = campaign.summary.rows.saturating_sub(rows.len() as u32);
     let rows = chunk_item(table, tenant, campaign, chunk, first, rows)?;
-    let numbers = sealed(table, &keys::campaign_seen(tenant, &campaign.id, chunk), "numbers", &seen, expires)?;
+    let numbers = sealed(table, &keys::campaign_seen(tenant, &campaign.id, chunk), "numbers", &seen, Some(expires))?;
     let campaign = next(table, tenant, campaign)?;
     // Whatever lies under these keys is of a try that the campaign does not count.
     let put = |item| Write::put(table, item, None, HashMap::new());
     write_all_if(table, vec![campaign, put(rows)?, put(numbers)?]).await
 }
 
-/// The rows of a chunk; none if it is not there.
-pub async fn chunk(table: &Table, tenant: &TenantId, id: &str, chunk: u32) -> Result<Vec<Row>, StoreError> {
-    let key = keys::campaign_chunk(tenant, id, chunk);
-    match table.get(&key).await? {
-        Some(item) => opened(table, &key, &item, "rows"),
-        None => Ok(Vec::new()),
-    }
-}
-
 /// The rows of a chunk, and the number of the first of them, counted from 0 in the order of the file; none if it is not
 /// there.
-pub async fn numbered_chunk(table: &Table, tenant: &TenantId, id: &str, chunk: u32) -> Result<(u32, Vec<Row>), StoreError> {
+pub async fn chunk(table: &Table, tenant: &TenantId, id: &str, chunk: u32) -> Result<(u32, Vec<Row>), StoreError> {
     let key = keys::campaign_chunk(tenant, id, chunk);
     let Some(item) = table.get(&key).await? else { return Ok((0, Vec::new())) };
     let first = item.get(FIRST).and_then(|value| value.as_n().ok()?.parse().ok()).unwrap_or_default();
@@ -317,7 +322,10 @@ fn chunk_item(
     rows: &[Row],
 ) -> Result<Item, StoreError> {
     let key = keys::campaign_chunk(tenant, &campaign.id, chunk);
-    let mut item = sealed(table, &key, "rows", &rows, campaign.created_at + KEEP)?;
+    // Rows that may still go do not go by themselves.
+    let is_done_with = chunk < campaign.checked || campaign.is_over();
+    let last = campaign.finished_at.or(campaign.started_at).unwrap_or(campaign.created_at);
+    let mut item = sealed(table, &key, "rows", &rows, is_done_with.then_some(last + KEEP))?;
     item.insert(FIRST.into(), number(first));
     Ok(item)
 }
@@ -334,16 +342,21 @@ pub async fn seen(table: &Table, tenant: &TenantId, campaign: &Campaign) -> Resu
     Ok(all)
 }
 
-/// What became of the messages of a chunk, once all have come to an end.
+/// What became of the messages of a chunk, as it was last counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Tally {
     /// By status, and what was skipped by its reason: `skipped:budget`.
     pub outcomes: BTreeMap<String, u32>,
     pub units: u64,
     pub cost: Micros,
+    #[serde(default)]
+    pub counted_at: Timestamp,
+    /// All of them are there and have come to an end, or nobody expects another word of them.
+    #[serde(default)]
+    pub is_settled: bool,
 }
 
-/// The tallies of chunks that are settled, by chunk.
+/// The tallies of those chunks that were ever counted, by chunk.
 pub async fn tallies(table: &Table, tenant: &TenantId, campaign: &Campaign) -> Result<BTreeMap<u32, Tally>, StoreError> {
     let keys: Vec<Key> = (0..campaign.chunks).map(|chunk| keys::campaign_tally(tenant, &campaign.id, chunk)).collect();
     let numbers: HashMap<Key, u32> = keys.iter().cloned().zip(0..).collect();
@@ -355,21 +368,29 @@ pub async fn tallies(table: &Table, tenant: &TenantId, campaign: &Campaign) -> R
     items.into_iter().map(tally).collect()
 }
 
-pub async fn put_tally(
+/// Notes tallies, by chunk, in place of those that were there. Without condition: all of it can be counted again.
+pub async fn put_tallies(
     table: &Table,
     tenant: &TenantId,
     campaign: &Campaign,
-    chunk: u32,
-    tally: &Tally,
+    tallies: &BTreeMap<u32, Tally>,
 ) -> Result<(), StoreError> {
-    let mut item = table.item(&keys::campaign_tally(tenant, &campaign.id, chunk), tally, &[])?;
-    item.insert("expires".into(), number((campaign.created_at + KEEP).as_second()));
-    table.put_many(vec![item]).await
+    let item = |(chunk, tally): (&u32, &Tally)| {
+        let mut item = table.item(&keys::campaign_tally(tenant, &campaign.id, *chunk), tally, &[])?;
+        // Not before the campaign itself, however long that takes.
+        let expires = campaign.finished_at.map_or(tally.counted_at + KEEP * 2, |finished| finished + KEEP);
+        item.insert("expires".into(), number(expires.as_second()));
+        Ok(item)
+    };
+    let items: Vec<Item> = tallies.iter().map(item).collect::<Result<_, StoreError>>()?;
+    table.put_many(items).await
 }
 
 fn item(table: &Table, tenant: &TenantId, campaign: &Campaign) -> Result<Item, StoreError> {
     let mut item = table.item(&keys::campaign(tenant, &campaign.id), campaign, SEALED)?;
-    item.insert("expires".into(), number((campaign.created_at + KEEP).as_second()));
+    if let Some(expires) = campaign.expires() {
+        item.insert("expires".into(), number(expires.as_second()));
+    }
     table.place(&mut item, keys::TIME, keys::campaigns(tenant), keys::instant_and(campaign.created_at, &campaign.id));
     if campaign.is_working() {
         let (shard, entry) = keys::due_entry(tenant, &campaign.id, campaign.due_at, Lane::Bulk);
@@ -383,11 +404,13 @@ pub(super) fn campaign(table: &Table, item: Item) -> Result<Campaign, StoreError
 }
 
 /// An item of `value` alone, sealed: without the detour over attributes that a small item takes.
-fn sealed(table: &Table, key: &Key, field: &str, value: &impl Serialize, expires: Timestamp) -> Result<Item, StoreError> {
+fn sealed(table: &Table, key: &Key, field: &str, value: &impl Serialize, expires: Option<Timestamp>) -> Result<Item, StoreError> {
     let plain = serde_json::to_vec(value).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
     let mut item = key_attributes(key);
     item.insert(field.into(), AttributeValue::B(table.keyring().seal(&key.pk, &plain).into()));
-    item.insert("expires".into(), number(expires.as_second()));
+    if let Some(expires) = expires {
+        item.insert("expires".into(), number(expires.as_second()));
+    }
     Ok(item)
 }
 

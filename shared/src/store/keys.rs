@@ -260,6 +260,16 @@ pub fn campaign_part(tenant: &TenantId, id: &str, part: u32) -> Key {
     of_campaign(tenant, id, format!("PART#{part:04}"))
 }
 
+/// Bounds of the parts of a campaign's file within its partition.
+pub fn campaign_parts() -> (String, String) {
+    ("PART#".into(), "PART#~".into())
+}
+
+/// Which part of a file the head is of that has this sort key.
+pub fn part_number(sk: &str) -> Option<u32> {
+    sk.strip_prefix("PART#")?.parse().ok()
+}
+
 pub fn campaign_piece(tenant: &TenantId, id: &str, part: u32, piece: u32) -> Key {
     of_campaign(tenant, id, format!("FILE#{part:04}#{piece:04}"))
 }

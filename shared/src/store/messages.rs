@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::keys::{self, Key, Lane, Subject};
 use super::meter;
+use super::page;
 use super::pots;
 use super::table::{Item, Order, Query, StoreError, Table, key_attributes, key_of, number};
 use super::transaction::{ACTIONS, Patience, Refused, Write, transact};
@@ -472,16 +473,38 @@ pub async fn waiting_for(table: &Table, tenant: &TenantId, subject: Subject<'_>)
 
 /// Takes away everything that was due, or came in, on a UTC day. Answers how much that was.
 pub async fn delete_day(table: &Table, tenant: &TenantId, day: Date) -> Result<u32, StoreError> {
-    let entries = table.query_all(&keys::log(tenant, day), Some(keys::TIME), None).await?;
-    let count = entries.len() as u32;
-    table.delete_many(entries.iter().map(key_of).collect()).await?;
-    Ok(count)
+    let partition = keys::log(tenant, day);
+    let mut count = 0;
+    let mut after = None;
+    loop {
+        let query =
+            Query { pk: &partition, index: Some(keys::TIME), range: None, limit: Some(PART), after, order: Order::Earliest };
+        let (entries, next) = table.query(query).await?;
+        count += entries.len() as u32;
+        table.delete_many(entries.iter().map(key_of).collect()).await?;
+        if next.is_none() {
+            return Ok(count);
+        }
+        after = next;
+    }
 }
 
-/// The log of one UTC day, by the instant each message was due.
+/// The log of one UTC day, by the instant each message was due. All of it at once: for days that are known to be small.
 pub async fn log(table: &Table, tenant: &TenantId, day: Date) -> Result<Vec<Message>, StoreError> {
     let entries = table.query_all(&keys::log(tenant, day), Some(keys::TIME), None).await?;
     by_time(table, entries).await
+}
+
+/// A part of that log, after the entry `after`; and the entry after which the next begins. However many messages a day
+/// has, a part takes no more memory.
+pub async fn log_part(
+    table: &Table,
+    tenant: &TenantId,
+    day: Date,
+    after: Option<&str>,
+) -> Result<(Vec<Message>, Option<String>), StoreError> {
+    let (items, next) = page::of_time(table, &keys::log(tenant, day), Order::Earliest, after, PART as u32).await?;
+    Ok((items.into_iter().map(|item| message(table, item)).collect::<Result<_, _>>()?, next))
 }
 
 /// Shows `each` message of that log that was due in `span`, both ends included. A part at a time, so that it takes no

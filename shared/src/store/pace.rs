@@ -77,7 +77,7 @@ pub async fn take(
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(answer) => {
-                let after = answer.attributes.as_ref().and_then(busy_until);
+                let after = answer.attributes.as_ref().and_then(until);
                 return Ok(Turn::From(after.map_or(now, |after| after - length)));
             }
             Err(error) => {
@@ -141,6 +141,12 @@ pub async fn block(table: &Table, tenant: &TenantId, name: &str, until: Timestam
     }
 }
 
+/// Until when the clock `name` is busy, or was; none if nobody ever took a turn.
+pub async fn busy_until(table: &Table, tenant: &TenantId, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    let item = table.get(&keys::pace(tenant, name)).await?;
+    Ok(item.as_ref().and_then(until))
+}
+
 fn expressions(guess: Guess) -> (&'static str, &'static str) {
     match guess {
         Guess::Idle => OF_IDLE,
@@ -161,7 +167,7 @@ fn values(guess: Guess, length: SignedDuration, ahead: SignedDuration, now: Time
     }
 }
 
-fn busy_until(item: &Item) -> Option<Timestamp> {
+fn until(item: &Item) -> Option<Timestamp> {
     let millis = item.get("busy_until")?.as_n().ok()?.parse().ok()?;
     Timestamp::from_millisecond(millis).ok()
 }
@@ -169,7 +175,7 @@ fn busy_until(item: &Item) -> Option<Timestamp> {
 /// What the clock said when it refused; `None` if it was not the clock that refused.
 fn refused(error: &SdkError<UpdateItemError>) -> Option<Option<Timestamp>> {
     match error.as_service_error() {
-        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => Some(refused.item().and_then(busy_until)),
+        Some(UpdateItemError::ConditionalCheckFailedException(refused)) => Some(refused.item().and_then(until)),
         _ => None,
     }
 }

@@ -46,8 +46,10 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
     let table = cx.table().await?;
     let mut further = 0;
     let mut day = keys::day(now - OLDEST);
+    let mut after = None;
     while day <= keys::day(now) && started.elapsed() < LONGEST_RUN {
-        for message in messages::log(table, tenant, day).await?.into_iter().filter(|message| is_silent(message, now)) {
+        let (part, next) = messages::log_part(table, tenant, day, after.as_deref()).await?;
+        for message in part.into_iter().filter(|message| is_silent(message, now)) {
             let Some(sid) = message.sid.as_deref().filter(|_| started.elapsed() < LONGEST_RUN) else { continue };
             let resource = Resource::of(message.channel);
             let found = match client::fetch(&cx.http, &cx.config.twilio_api_base, &credentials, resource, sid).await {
@@ -64,7 +66,10 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
             heed(cx, tenant, &message.id, &merged, now).await?;
             further += usize::from(matches!(merged, Merged::Forward(_)));
         }
-        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+        if next.is_none() {
+            day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+        }
+        after = next;
     }
     Ok(further)
 }

@@ -18,7 +18,7 @@ const HELD_UP: SignedDuration = SignedDuration::from_mins(10);
 pub async fn check_step(cx: &Context, tenant: &TenantId, campaign: &mut Campaign, now: Timestamp) -> Result<bool, ContextError> {
     let table = cx.table().await?;
     let chunk = campaign.checked;
-    let (first, rows) = campaigns::numbered_chunk(table, tenant, &campaign.id, chunk).await?;
+    let (first, rows) = campaigns::chunk(table, tenant, &campaign.id, chunk).await?;
     let missing = missing(table, tenant, campaign, first, &rows).await?;
     if !missing.is_empty() {
         let settings = cx.settings(tenant, now).await?;
@@ -86,22 +86,17 @@ pub(super) async fn done_with(
 ) -> Result<bool, StoreError> {
     let chunk = campaign.checked;
     campaign.checked = campaign.chunks.min(chunk + 1);
-    if silence(&mut rows) {
-        return campaigns::replace_chunk(table, tenant, campaign, chunk, first, &rows).await;
-    }
-    campaigns::update(table, tenant, campaign).await
+    silence(&mut rows);
+    campaigns::replace_chunk(table, tenant, campaign, chunk, first, &rows).await
 }
 
-/// Takes from `rows` what they say. Whether they said anything.
-fn silence(rows: &mut [Row]) -> bool {
-    let mut said = false;
+/// Takes from `rows` what they say.
+fn silence(rows: &mut [Row]) {
     for row in rows {
         if let Fate::Goes { values, .. } = &mut row.fate {
-            said |= !values.is_empty();
             values.clear();
         }
     }
-    said
 }
 
 #[cfg(test)]
@@ -124,11 +119,10 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_silenced_once() {
+    fn a_row_that_went_says_nothing_any_more() {
         let excluded = row("x", Fate::Excluded { why: Excluded::InvalidNumber, detail: Some("too short".into()) });
         let mut rows = [row("+15550100201", Fate::Goes { values: vec!["Ana".into()], units: 2 }), excluded.clone()];
-        assert!(silence(&mut rows));
+        silence(&mut rows);
         assert_eq!(rows, [row("+15550100201", Fate::Goes { values: Vec::new(), units: 2 }), excluded]);
-        assert!(!silence(&mut rows));
     }
 }

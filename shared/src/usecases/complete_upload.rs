@@ -9,10 +9,14 @@ use crate::domain::compose::FieldError;
 use crate::domain::tenant::TenantId;
 use crate::store::campaigns::{self, Campaign, Stage};
 
-/// Bytes of a part: a request carries no more.
-pub const LARGEST_PART: usize = 3 * 1024 * 1024;
+/// Bytes of a part: a request carries it well.
+pub const LARGEST_PART: usize = 2 * 1024 * 1024;
 /// Of one file.
-pub const MOST_PARTS: u32 = 500;
+pub const MOST_PARTS: u32 = 64;
+/// Bytes of a file, 128 MiB: however it is cut, its parts hold no more.
+pub const LARGEST_FILE: usize = MOST_PARTS as usize * LARGEST_PART;
+/// Of one file: while it is planned, the numbers of all rows that go are remembered.
+pub const MOST_ROWS: u32 = 2_000_000;
 /// So many of the parts that are missing are named.
 const MOST_NAMED: usize = 20;
 /// Somebody else may change the campaign meanwhile.
@@ -35,7 +39,10 @@ pub async fn put_campaign_part(
         return Err(invalid(FieldError::new("part", "not_uploading", reason)));
     }
     if part >= MOST_PARTS {
-        let reason = format!("parts are counted from 0, and a file has at most {MOST_PARTS}");
+        let reason = format!(
+            "parts are counted from 0, and a file has at most {MOST_PARTS} of at most {LARGEST_PART} bytes: cut it into larger \
+             parts, or split it into several campaigns"
+        );
         return Err(invalid(FieldError::new("part", "too_many", reason)));
     }
     if bytes.is_empty() {
@@ -65,7 +72,8 @@ pub async fn complete_upload(
             return if campaign.parts == parts { Ok(campaign) } else { Err(invalid(otherwise(&campaign))) };
         }
         if !(1..=MOST_PARTS).contains(&parts) {
-            return Err(invalid(FieldError::new("parts", "invalid", format!("a file has 1 to {MOST_PARTS} parts"))));
+            let reason = format!("a file has 1 to {MOST_PARTS} parts; split a larger one into several campaigns");
+            return Err(invalid(FieldError::new("parts", "invalid", reason)));
         }
         let missing = campaigns::missing_parts(table, tenant, &campaign.id, parts).await?;
         if !missing.is_empty() {

@@ -137,6 +137,7 @@ pub async fn create_campaign(
             is_held: request.is_held,
             stage: Stage::Uploading,
             paused: None,
+            trouble: None,
             failure: None,
             parts: 0,
             layout: None,
@@ -310,10 +311,8 @@ pub(super) async fn checked_terms(
     let mut errors = Vec::new();
     let template = text(cx, tenant, settings, &request.text, &mut errors).await?;
     let channel = channel(request, &mut errors);
-    if settings.sender(channel).is_none() && !cx.account(tenant, now).await?.is_simulated() {
-        let reason = format!("the settings name no sender for {channel}: set senders first");
-        errors.push(FieldError::new("channel", "no_sender", reason));
-    }
+    check_sender(settings, channel, &mut errors);
+    check_content(template.as_ref(), channel, &mut errors);
     check_media(request, channel, &mut errors);
     check_time(request.send_at, now, &mut errors);
     check_rest(request, &mut errors);
@@ -412,6 +411,32 @@ fn channel(request: &CampaignRequest, errors: &mut Vec<FieldError>) -> Channel {
     }
 }
 
+/// Nothing is said without a sender, not even by a tenant without an account.
+fn check_sender(settings: &Settings, channel: Channel, errors: &mut Vec<FieldError>) {
+    let name = match channel {
+        Channel::Sms | Channel::Mms => "sms",
+        Channel::Whatsapp => "whatsapp",
+        // It is refused already.
+        Channel::Voice => return,
+    };
+    if settings.sender(channel).is_none() {
+        let reason = format!(
+            "the settings name no sender for {channel}: name one in senders.{name}; while there is no account at Twilio, any \
+             number does"
+        );
+        errors.push(FieldError::new("channel", "no_sender", reason));
+    }
+}
+
+/// Free text over WhatsApp goes to hardly anybody of a list (D14).
+fn check_content(template: Option<&NamedTemplate>, channel: Channel, errors: &mut Vec<FieldError>) {
+    if channel == Channel::Whatsapp && template.is_some_and(|template| template.content_sid.is_none()) {
+        let reason = "WhatsApp takes free text only within 24 hours of the recipient's last message, so a campaign needs a \
+                      template with the contentSid of one that is approved";
+        errors.push(FieldError::new("template", "needs_content", reason));
+    }
+}
+
 fn check_media(request: &CampaignRequest, channel: Channel, errors: &mut Vec<FieldError>) {
     let most = if channel == Channel::Whatsapp { 1 } else { media::MOST };
     if request.media_urls.len() > most {
@@ -507,5 +532,23 @@ mod tests {
         assert_eq!(codes(" \n"), ["required"]);
         assert_eq!(codes("Hi {customer name}"), ["bad_template"]);
         assert_eq!(codes(&"x".repeat(1601)), ["too_long"]);
+    }
+
+    #[test]
+    fn over_whatsapp_goes_what_is_approved_alone() {
+        let mut errors = Vec::new();
+        let free = written("Hi {name}", &mut errors);
+        let approved = free.clone().map(|text| NamedTemplate { content_sid: Some("HX1".into()), ..text });
+        for (text, channel, is_refused) in [
+            (&free, Channel::Whatsapp, true),
+            (&approved, Channel::Whatsapp, false),
+            (&free, Channel::Sms, false),
+            // What is wrong with it is said already.
+            (&None, Channel::Whatsapp, false),
+        ] {
+            let mut errors = Vec::new();
+            check_content(text.as_ref(), channel, &mut errors);
+            assert_eq!(!errors.is_empty(), is_refused, "{channel} {text:?}");
+        }
     }
 }

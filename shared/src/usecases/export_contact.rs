@@ -147,9 +147,14 @@ async fn messages_of(
     }
     // Reminders that wait stand under their lesson or payment, and in the log.
     let mut day = keys::day(now - SignedDuration::from_hours(24));
+    let mut after = None;
     while day <= keys::day(now + HORIZON + SignedDuration::from_hours(48)) {
-        keep(messages::log(table, tenant, day).await?);
-        day = day.tomorrow().unwrap_or(Date::MAX);
+        let (part, next) = messages::log_part(table, tenant, day, after.as_deref()).await?;
+        keep(part);
+        if next.is_none() {
+            day = day.tomorrow().unwrap_or(Date::MAX);
+        }
+        after = next;
     }
     Ok((found.into_values().collect(), omitted))
 }

@@ -494,20 +494,24 @@ impl<'a> Work<'a> {
     }
 
     /// Reminders that wait stand under their lesson or payment; the log of the days for which any was planned has
-    /// them all. One day a step.
+    /// them all. One day a step, or a part of it: a campaign's day has very many.
     async fn reminders(&mut self) -> Result<Step, ContextError> {
         let first = self.progress.until - PLANNED_WITHIN;
         let day = keys::day(first + SignedDuration::from_hours(24 * i64::from(self.progress.position)));
         if day > keys::day(self.progress.until + HORIZON + PLANNED_WITHIN) {
             return Ok(self.progress.go_on_with(Task::Campaigns));
         }
-        for message in messages::log(self.table, self.tenant, day).await? {
+        let (part, next) = messages::log_part(self.table, self.tenant, day, self.progress.after.as_deref()).await?;
+        for message in part {
             if message.status == Status::Scheduled && self.is_theirs(&message) {
                 // One that is claimed in this moment is found where what was said stands.
                 self.forget(message).await?;
             }
         }
-        self.progress.position += 1;
+        if next.is_none() {
+            self.progress.position += 1;
+        }
+        self.progress.after = next;
         Ok(Step::More)
     }
 
@@ -544,8 +548,9 @@ impl<'a> Work<'a> {
     /// Goes on with the rows of a campaign. What the step comes to, unless it is through with them.
     async fn rows(&mut self, mut campaign: Campaign) -> Result<Option<Step>, ContextError> {
         if self.progress.position == 0 {
-            // What a crash may have left of it.
-            campaigns::drop_file(self.table, self.tenant, &campaign.id).await?;
+            // What a crash may have left of it. Pieces of a part that was never whole have no head by which to find them:
+            // they go by themselves within a week.
+            campaigns::drop_file(self.table, self.tenant, &campaign).await?;
             self.progress.left += u32::from(!campaign.is_over());
         }
         let end = campaign.chunks.min(self.progress.position.saturating_add(CHUNKS));
@@ -564,7 +569,7 @@ impl<'a> Work<'a> {
         let Self { tenant, table, .. } = *self;
         let chunk = self.progress.position;
         for _ in 0..TRIES {
-            let (first, mut rows) = campaigns::numbered_chunk(table, tenant, &campaign.id, chunk).await?;
+            let (first, mut rows) = campaigns::chunk(table, tenant, &campaign.id, chunk).await?;
             let theirs: Vec<usize> = (0..rows.len()).filter(|at| self.is_their_row(&rows[*at])).collect();
             if theirs.is_empty() {
                 return Ok(true);

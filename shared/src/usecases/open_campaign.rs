@@ -9,7 +9,6 @@ use super::watch_budget;
 use crate::context::{Context, ContextError};
 use crate::domain::campaign::{Fate, Row, Terms, row_id};
 use crate::domain::channel::Channel;
-use crate::domain::contact::Category;
 use crate::domain::local_time::first_allowed;
 use crate::domain::message::{Direct, Facts, Message, Step};
 use crate::domain::money::Micros;
@@ -23,10 +22,12 @@ use crate::store::pace::{self, Turn};
 use crate::store::pots::{self, Filled};
 use crate::store::{messages, meter};
 
-/// So far ahead of now may the sender's clock run, since ticks are a minute apart; Twilio spreads what comes at once.
-const AHEAD: SignedDuration = SignedDuration::from_secs(30);
+/// So far ahead of now may the sender's clock run: as far as the next tick is. Twilio spreads what comes at once.
+const AHEAD: SignedDuration = SignedDuration::from_secs(60);
 /// Messages of one piece: as many as a wave takes.
 const MOST: usize = 300;
+/// Of the first: should the account or the sender be refused, no more are lost to it.
+const FIRST: usize = 10;
 /// A piece keeps the sender busy no longer, unless one message alone does.
 const PIECE: SignedDuration = SignedDuration::from_secs(30);
 /// A tenant that is switched off is looked at again.
@@ -44,6 +45,8 @@ pub enum Opened {
 #[derive(Default)]
 pub struct Chunk {
     number: Option<u32>,
+    /// The number of its first row.
+    first: u32,
     rows: Vec<Row>,
 }
 
@@ -56,9 +59,17 @@ pub async fn open_step(
     now: Timestamp,
 ) -> Result<Opened, ContextError> {
     let settings = cx.settings(tenant, now).await?;
-    if let Some(later) = not_before(&settings, campaign, now) {
-        campaign.due_at = later;
-        return written(cx, tenant, campaign, Vec::new()).await;
+    match opening(&settings, campaign, now) {
+        Opening::Now => {}
+        Opening::At(later) => {
+            campaign.due_at = later;
+            return written(cx, tenant, campaign, Vec::new()).await;
+        }
+        Opening::Never(trouble) => {
+            campaign.paused = Some(Pause::Trouble);
+            campaign.trouble = Some(trouble);
+            return written(cx, tenant, campaign, Vec::new()).await;
+        }
     }
     let table = cx.table().await?;
     if campaign.next.chunk >= campaign.chunks {
@@ -67,26 +78,33 @@ pub async fn open_step(
         return written(cx, tenant, campaign, Vec::new()).await;
     }
     if at_hand.number != Some(campaign.next.chunk) {
-        at_hand.rows = campaigns::chunk(table, tenant, &campaign.id, campaign.next.chunk).await?;
+        (at_hand.first, at_hand.rows) = campaigns::chunk(table, tenant, &campaign.id, campaign.next.chunk).await?;
         at_hand.number = Some(campaign.next.chunk);
     }
-    let piece = piece(&settings, &campaign.terms, &at_hand.rows, campaign.next);
+    campaign.next.row = at_hand.first + campaign.next.at;
+    let most = if campaign.made == 0 { FIRST } else { MOST };
+    let piece = piece(&settings, &campaign.terms, &at_hand.rows, campaign.next, most);
     if piece.rows.is_empty() {
         campaign.next = piece.end;
         return written(cx, tenant, campaign, Vec::new()).await;
     }
     let sender = settings.sender(campaign.terms.channel).unwrap_or_default().to_string();
     let clock = pace::of_lists(&sender);
-    if let Turn::Full(at) = pace::take(table, tenant, &clock, piece.length, AHEAD, now).await? {
+    let ahead = (AHEAD - piece.length).max(SignedDuration::ZERO);
+    let taken = piece.length;
+    if let Turn::Full(at) = pace::take(table, tenant, &clock, taken, ahead, now).await? {
         campaign.due_at = at.max(now + SignedDuration::from_secs(1));
         return written(cx, tenant, campaign, Vec::new()).await;
     }
     let rest = rest_of_chunk(&settings, &campaign.terms, &at_hand.rows, campaign.next);
     let piece = match reserve(cx, tenant, &settings, campaign, piece, rest, now).await? {
-        Reserved::Lost => return Ok(Opened::Lost),
+        Reserved::Lost => {
+            pace::give_back(table, tenant, &clock, taken, now).await?;
+            return Ok(Opened::Lost);
+        }
         Reserved::For(piece) => piece,
-        Reserved::Nothing(length) => {
-            pace::give_back(table, tenant, &clock, length, now).await?;
+        Reserved::Nothing => {
+            pace::give_back(table, tenant, &clock, taken, now).await?;
             campaign.paused = Some(Pause::Budget);
             let paused = written(cx, tenant, campaign, Vec::new()).await?;
             tell_of_limit(cx, tenant, &settings, now).await?;
@@ -112,19 +130,32 @@ async fn written(cx: &Context, tenant: &TenantId, campaign: &mut Campaign, made:
     Ok(if is_ours { Opened::Made(made) } else { Opened::Lost })
 }
 
-/// Why nothing goes yet, as when it may. What would be decided against, or put off, one by one, waits as a whole.
-fn not_before(settings: &Settings, campaign: &Campaign, now: Timestamp) -> Option<Timestamp> {
+/// Whether messages may be made.
+enum Opening {
+    Now,
+    At(Timestamp),
+    /// Not before somebody mends this.
+    Never(String),
+}
+
+/// What would be decided against, or put off, one by one, waits as a whole.
+fn opening(settings: &Settings, campaign: &Campaign, now: Timestamp) -> Opening {
     if let Some(at) = campaign.send_at.filter(|at| *at > now) {
-        return Some(at);
+        return Opening::At(at);
     }
     if !settings.is_on() {
-        return Some(now + SWITCHED_OFF);
+        return Opening::At(now + SWITCHED_OFF);
     }
-    if campaign.terms.category == Category::Authentication {
-        return None;
+    let channel = campaign.terms.channel;
+    if settings.sender(channel).is_none() {
+        return Opening::Never(format!("there is no sender for {channel} any more: name one in the settings, senders"));
     }
     let quiet = policy::quiet_hours_of_many(settings, campaign.summary.north_american > 0);
-    first_allowed(&quiet, &settings.time_zone, now).filter(|allowed| *allowed > now)
+    match first_allowed(&quiet, &settings.time_zone, now) {
+        Some(allowed) if allowed > now => Opening::At(allowed),
+        Some(_) => Opening::Now,
+        None => Opening::Never("the quiet hours leave no minute of the day: change them in the settings, quietHours".into()),
+    }
 }
 
 /// Rows whose messages are made together, each with its number.
@@ -138,12 +169,12 @@ struct Piece {
     end: Cursor,
 }
 
-fn piece(settings: &Settings, terms: &Terms, rows: &[Row], from: Cursor) -> Piece {
+fn piece(settings: &Settings, terms: &Terms, rows: &[Row], from: Cursor, most: usize) -> Piece {
     let mut piece = Piece { rows: Vec::new(), length: SignedDuration::ZERO, cost: Micros::default(), start: from, end: from };
     for row in rows.iter().skip(from.at as usize) {
         if let Some(units) = row.units() {
             let takes = length(settings, terms.channel, units);
-            let is_full = piece.rows.len() == MOST || piece.length + takes > PIECE;
+            let is_full = piece.rows.len() == most || piece.length + takes > PIECE;
             if is_full && !piece.rows.is_empty() {
                 return piece;
             }
@@ -165,8 +196,8 @@ fn rest_of_chunk(settings: &Settings, terms: &Terms, rows: &[Row], from: Cursor)
 enum Reserved {
     /// In the pot lies enough for this piece, which may be the beginning of what was asked for.
     For(Piece),
-    /// Not even for the first message; so much of the sender's time is not needed.
-    Nothing(SignedDuration),
+    /// Not even for the first message.
+    Nothing,
     Lost,
 }
 
@@ -200,19 +231,18 @@ async fn reserve(
             Filled::OverLimit => {}
         }
     }
-    let length = piece.length;
     let room = match limit {
         Some(limit) => limit.0 - meter::used(table, tenant, &month).await?.0 + pot.held.0,
         None => i64::MAX,
     };
     cut(settings, campaign.terms.channel, &mut piece, Micros(room));
     if piece.rows.is_empty() {
-        return Ok(Reserved::Nothing(length));
+        return Ok(Reserved::Nothing);
     }
     match pots::fill(table, tenant, campaign, &month, Micros((piece.cost.0 - pot.held.0).max(0)), limit).await? {
         Filled::Done => Ok(Reserved::For(piece)),
         // Somebody else spent it meanwhile.
-        Filled::OverLimit => Ok(Reserved::Nothing(length)),
+        Filled::OverLimit => Ok(Reserved::Nothing),
         Filled::Lost => Ok(Reserved::Lost),
     }
 }

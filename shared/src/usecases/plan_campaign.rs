@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::complete_upload::MOST_ROWS;
 use super::weigh_rows::{Scales, Stretch, day, weigh_rows};
 use crate::context::{Context, ContextError};
 use crate::domain::campaign::Row;
@@ -102,7 +103,7 @@ pub async fn plan_step(
     memory.of = Some((campaign.id.clone(), campaign.chunks));
     memory.seen = Some(seen);
     if campaign.stage != Stage::Planning {
-        campaigns::drop_file(table, tenant, &campaign.id).await?;
+        campaigns::drop_file(table, tenant, campaign).await?;
     }
     Ok(true)
 }
@@ -143,6 +144,10 @@ async fn next_rows(
     loop {
         let stretch = Stretch { bytes: &window.bytes, is_last: window.is_last(campaign.parts) };
         let weighed = weigh_rows(cx, tenant, &scales, stretch, campaign.place, seen, &mut campaign.summary).await?;
+        if campaign.summary.rows > MOST_ROWS {
+            let why = format!("the file has more than {MOST_ROWS} rows: split it, and make a campaign of each piece");
+            return Err(Trouble::Unusable(why));
+        }
         let is_all = weighed.end.offset as usize >= stretch.bytes.len();
         let is_at_end = stretch.is_last && (weighed.rows.is_empty() || is_all);
         campaign.place = window.pass(weighed.end);

@@ -10,20 +10,24 @@ use jiff::{SignedDuration, Timestamp};
 use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
+use crate::domain::erasure::sids;
 use crate::domain::message::{Message, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::smart_encoding::smart_encoded;
 use crate::domain::tenant::{Settings, TenantId};
+use crate::store::conversations::{self, ConversationId};
 use crate::store::messages::{self, Change, Merged, Whose, Written};
-use crate::store::{Table, accepted, keys};
+use crate::store::{StoreError, Table, accepted};
 use crate::telemetry::Chain;
 use crate::twilio::client::{self, Listed, Resource};
 
 /// Looks that must find nothing before a message is sent again, and the time between them.
 const LOOKS: u32 = 2;
 const BETWEEN: SignedDuration = SignedDuration::from_mins(2);
-/// The log is by due date; what was sent this much late is still found in it.
-const LATEST: SignedDuration = SignedDuration::from_hours(72);
+/// A message is with Twilio so long after its claim at most, if ever; and much sooner as a rule.
+const LATEST: SignedDuration = SignedDuration::from_hours(1);
+/// So many messages of a number are looked at together.
+const PAGE: u32 = 50;
 /// Stands before every text of a trial account.
 const TRIAL_NOTICE: &str = "Sent from your Twilio trial account - ";
 /// Twilio's clock and ours may differ by so much.
@@ -41,9 +45,8 @@ pub async fn resolve_unknown(
     let settings = cx.settings(tenant, now).await?;
     let account = cx.account(tenant, now).await?;
     let claim_of = |message: &Message| message.decided_at.unwrap_or(message.due_at);
-    let earliest = stuck.iter().map(claim_of).min().unwrap_or(now);
-    // Read at most once, and only if there is something to find.
-    let mut bound: Option<HashSet<String>> = None;
+    // By other messages of this run.
+    let mut taken: HashSet<String> = HashSet::new();
     for message in stuck {
         let credentials = match &account {
             Account::Twilio(credentials) if !message.simulated => credentials,
@@ -74,15 +77,13 @@ pub async fn resolve_unknown(
             }
         };
         let candidates = candidates(&settings, &message, &listed, claimed_at);
-        if !candidates.is_empty() && bound.is_none() {
-            bound = Some(bound_sids(table, tenant, earliest, now).await?);
-        }
-        let is_free = |listed: &&&Listed| bound.as_ref().is_none_or(|bound| !bound.contains(&listed.sid));
-        match candidates.iter().find(is_free) {
+        // Asked only if there is something to compare.
+        let bound =
+            if candidates.is_empty() { HashSet::new() } else { bound_sids(table, tenant, &message, claimed_at - LATEST).await? };
+        let is_free = |listed: &&Listed| !bound.contains(&listed.sid) && !taken.contains(&listed.sid);
+        match candidates.into_iter().find(is_free) {
             Some(found) => {
-                if let Some(bound) = &mut bound {
-                    bound.insert(found.sid.clone());
-                }
+                taken.insert(found.sid.clone());
                 let merged = messages::merge(table, tenant, &message.id, &found.report(), Whose::Ours, "found", now).await?;
                 heed(cx, tenant, &message.id, &merged, now).await?;
                 if let Merged::Forward(merged) = merged {
@@ -122,15 +123,28 @@ fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], 
     listed.iter().filter(since).filter(same).collect()
 }
 
-/// The SIDs that messages of ours have, of all that were due lately.
-async fn bound_sids(table: &Table, tenant: &TenantId, since: Timestamp, now: Timestamp) -> Result<HashSet<String>, ContextError> {
+/// The SIDs that other messages of ours have, of all that went to the number of `message`, or came from it, at `since` or
+/// later. Twilio was asked about that number, so no other message can have what it listed; and however much goes out on
+/// a day, one number's part of it is small.
+async fn bound_sids(
+    table: &Table,
+    tenant: &TenantId,
+    message: &Message,
+    since: Timestamp,
+) -> Result<HashSet<String>, StoreError> {
     let mut bound = HashSet::new();
-    let mut day = keys::day(since - LATEST);
-    while day <= keys::day(now + SignedDuration::from_hours(24)) {
-        bound.extend(messages::log(table, tenant, day).await?.into_iter().filter_map(|other| other.sid));
-        day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);
+    let Some(peer) = message.peer() else { return Ok(bound) };
+    let with = ConversationId::of(table, &peer);
+    let mut after = None;
+    loop {
+        let (page, next) = conversations::messages(table, tenant, &with, after.as_deref(), PAGE).await?;
+        let is_past = page.last().is_some_and(|oldest| oldest.decided_at.unwrap_or(oldest.due_at) < since);
+        bound.extend(page.iter().filter(|other| other.id != message.id).flat_map(sids));
+        if is_past || next.is_none() {
+            return Ok(bound);
+        }
+        after = next;
     }
-    Ok(bound)
 }
 
 /// One more look that found nothing: look again later, or send again.

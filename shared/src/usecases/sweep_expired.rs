@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::time::Instant;
 
 use super::check_campaign::done_with;
-use super::tally_campaign::{SETTLED, tally_campaign};
+use super::tally_campaign::{SETTLED, settle_tallies};
 use super::work_campaign::release;
 use crate::context::{Context, ContextError};
 use crate::domain::erasure::{has_text, without_text};
-use crate::domain::message::{Message, Status};
+use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::TenantId;
 use crate::store::batches::{self, Stage};
 use crate::store::campaigns::{self, Campaign, Stage as CampaignStage};
@@ -31,7 +31,7 @@ const UPLOAD: SignedDuration = SignedDuration::from_hours(24);
 const CAMPAIGNS: u32 = 50;
 /// A night's run ends after so long, well within Lambda's limit; the next night goes on.
 const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
-/// Callbacks may change a day's messages between our looks so often.
+/// Callbacks may change messages between our looks so often.
 const TRIES: u32 = 3;
 
 /// What a night took away.
@@ -163,14 +163,14 @@ async fn sweep_campaign(
     let Some(ended) = campaign.finished_at.filter(|_| campaign.is_over()) else { return Ok(()) };
     let since = now.duration_since(ended);
     while since >= TEXTS_ARE_NEEDED && campaign.checked < campaign.chunks {
-        let (first, rows) = campaigns::numbered_chunk(table, tenant, &campaign.id, campaign.checked).await?;
+        let (first, rows) = campaigns::chunk(table, tenant, &campaign.id, campaign.checked).await?;
         if !done_with(table, tenant, &mut campaign, first, rows).await? {
             // The next night goes on.
             return Ok(());
         }
     }
     if since > SETTLED {
-        tally_campaign(cx, tenant, &campaign, now).await?;
+        settle_tallies(cx, tenant, &campaign, now).await?;
         if age > kept {
             erasure::drop_campaign_rows(table, tenant, &campaign).await?;
         }
@@ -197,26 +197,51 @@ async fn sweep_texts(
         None => first_day(table, tenant).await?,
     };
     while day < end && started.elapsed() < LONGEST_RUN {
-        let Some(count) = sweep_day(table, tenant, day).await? else { break };
+        let (count, is_done) = sweep_day(table, tenant, day, started).await?;
         texts += count;
+        if !is_done {
+            break;
+        }
         day = day.tomorrow().unwrap_or(Date::MAX);
         swept.texts_before = Some(day);
     }
     Ok(texts)
 }
 
-/// Takes the texts from a day's messages; `None` if some kept changing, and the day is to be done again.
-async fn sweep_day(table: &Table, tenant: &TenantId, day: Date) -> Result<Option<u32>, ContextError> {
+/// Takes the texts from a day's messages, a part at a time. From how many; and whether from all: else some kept changing,
+/// or time was up, and the day is to be done again.
+async fn sweep_day(table: &Table, tenant: &TenantId, day: Date, started: Instant) -> Result<(u32, bool), ContextError> {
+    let (mut count, mut is_done) = (0, true);
+    let mut after = None;
+    loop {
+        let (part, next) = messages::log_part(table, tenant, day, after.as_deref()).await?;
+        let (taken, is_all) = take_texts(table, tenant, part).await?;
+        count += taken;
+        is_done &= is_all;
+        if next.is_none() {
+            return Ok((count, is_done));
+        }
+        if started.elapsed() >= LONGEST_RUN {
+            return Ok((count, false));
+        }
+        after = next;
+    }
+}
+
+/// Takes the texts from those of `part` that are over. From how many; and whether from all, or some kept changing.
+async fn take_texts(table: &Table, tenant: &TenantId, mut part: Vec<Message>) -> Result<(u32, bool), ContextError> {
     let mut count = 0;
     for _ in 0..TRIES {
-        let is_over = |message: &Message| message.status > Status::Sending && has_text(message);
-        let over = messages::log(table, tenant, day).await?.into_iter().filter(is_over);
-        let changes: Vec<Change> = over.map(|message| Change::of(without_text(message))).collect();
+        part.retain(|message| message.status > Status::Sending && has_text(message));
+        let changes: Vec<Change> = part.into_iter().map(|message| Change::of(without_text(message))).collect();
         let written = messages::write(table, tenant, &changes, None).await?;
-        count += written.iter().filter(|written| **written == Written::Won).count() as u32;
-        if written.iter().all(|written| *written == Written::Won) {
-            return Ok(Some(count));
+        let lost = changes.iter().zip(&written).filter(|(_, written)| **written != Written::Won);
+        let changed: Vec<MessageId> = lost.map(|(change, _)| change.message().id.clone()).collect();
+        count += (written.len() - changed.len()) as u32;
+        if changed.is_empty() {
+            return Ok((count, true));
         }
+        part = messages::get_many(table, tenant, &changed).await?;
     }
-    Ok(None)
+    Ok((count, false))
 }

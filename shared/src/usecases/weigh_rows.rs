@@ -94,20 +94,34 @@ pub(super) async fn weigh_rows(
     });
     let directory = Directory::of(cx, tenant, terms, &candidates).await?;
     let found = candidates.len();
-    let mut rows = Vec::with_capacity(found);
-    let mut size = 0;
-    for candidate in candidates {
-        if size >= campaigns::LARGEST_CHUNK {
-            break;
-        }
-        let known = directory.known(terms, &candidate);
-        let row = recipe.weigh(candidate, known, seen, summary);
-        size += length(&row);
-        rows.push(row);
-    }
+    let rows = fill(recipe, candidates, |candidate| directory.known(terms, candidate), seen, summary);
     // What a chunk cannot hold is read again with the next.
     let end = if rows.len() < found { sheet::read(layout, bytes, from, is_last, rows.len(), &mut |_, _| {}) } else { end };
     Ok(Weighed { rows, end })
+}
+
+/// As many rows as a chunk holds, and at least one: what a row may take is bounded, and far less. One that has no room is
+/// not counted.
+fn fill<'k>(
+    recipe: &Recipe<'_>,
+    candidates: Vec<Candidate>,
+    known: impl Fn(&Candidate) -> Known<'k>,
+    seen: &mut Seen,
+    summary: &mut Summary,
+) -> Vec<Row> {
+    let mut rows = Vec::with_capacity(candidates.len());
+    let mut size = 0;
+    for candidate in candidates {
+        let known = known(&candidate);
+        let judged = recipe.judge(candidate, known, seen);
+        size += length(&judged.row);
+        if size > campaigns::LARGEST_CHUNK && !rows.is_empty() {
+            break;
+        }
+        recipe.count(&judged, seen, summary);
+        rows.push(judged.row);
+    }
+    rows
 }
 
 /// What the table knows of those whom some rows are for.
@@ -195,13 +209,14 @@ mod tests {
     use crate::domain::contact::Category;
     use crate::domain::template::{NamedTemplate, Template};
 
-    #[test]
-    fn a_file_that_fills_no_row_is_refused_with_what_it_has() {
-        let settings: Settings = serde_json::from_str(
+    fn settings() -> Settings {
+        serde_json::from_str(
             r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US", "budget": {"currency": "USD"}}"#,
         )
-        .unwrap();
-        let text = "Hi {customer_name}! {restaurant_name} has {offer} for you, {nick|friend}. Code {offer_code}.";
+        .unwrap()
+    }
+
+    fn terms(text: &str, given: &[&str]) -> Terms {
         let text = NamedTemplate {
             name: String::new(),
             category: Category::Marketing,
@@ -210,24 +225,32 @@ mod tests {
             content_sid: None,
             content_variables: Vec::new(),
         };
-        let terms = |given: &[&str]| Terms {
+        Terms {
             channel: Channel::Sms,
             category: Category::Marketing,
-            text: text.clone(),
+            text,
             template: None,
             variables: given.iter().map(|name| (name.to_string(), "20% off".to_string())).collect(),
             media_urls: Vec::new(),
             phone_column: None,
             lapsed_after_days: None,
-        };
-        let layout = |whom| Layout {
-            encoding: TextEncoding::Bytes,
-            delimiter: b',',
-            columns: ["firstname", "phone", "", "offercode"].map(String::from).to_vec(),
-            whom,
-        };
+        }
+    }
+
+    fn layout(columns: &[&str], whom: Whom) -> Layout {
+        let columns = columns.iter().map(ToString::to_string).collect();
+        Layout { encoding: TextEncoding::Bytes, delimiter: b',', columns, whom }
+    }
+
+    const TODAY: Date = Date::constant(2026, 11, 24);
+
+    #[test]
+    fn a_file_that_fills_no_row_is_refused_with_what_it_has() {
+        let settings = settings();
+        let text = "Hi {customer_name}! {restaurant_name} has {offer} for you, {nick|friend}. Code {offer_code}.";
         let refused = |given: &[&str], whom| {
-            let scales = Scales::new(&settings, &terms(given), &layout(whom), Date::constant(2026, 11, 24)).map(|_| ());
+            let (terms, layout) = (terms(text, given), layout(&["firstname", "phone", "", "offercode"], whom));
+            let scales = Scales::new(&settings, &terms, &layout, TODAY).map(|_| ());
             scales.err().map(|error| (error.field, error.reason))
         };
 
@@ -236,6 +259,32 @@ mod tests {
         assert!(reason.contains("firstname, phone, offercode"), "{reason}");
         assert_eq!(refused(&["Offer"], Whom::Number(1)), None);
         assert_eq!(refused(&[], Whom::Contact(1)), None);
+    }
+
+    #[test]
+    fn a_chunk_fits_its_item_and_what_has_no_room_is_not_counted() {
+        let (settings, terms, layout) = (settings(), terms("{note}", &[]), layout(&["phone", "note"], Whom::Number(0)));
+        let recipe = Recipe::new(&settings, &terms, &layout, TODAY).unwrap();
+        // Six bytes of JSON each.
+        let note = format!("Hi{}", "\u{1}".repeat(1_500));
+        let rows_of = |count: u32, seen: &mut Seen, summary: &mut Summary| {
+            let read = |at: u32| {
+                let number = format!("+1212555{at:04}");
+                recipe.read(at, |column| if column == 0 { number.as_str() } else { note.as_str() })
+            };
+            fill(&recipe, (0..count).map(read).collect(), |_| Known::default(), seen, summary)
+        };
+        let (mut seen, mut summary) = (Seen::default(), Summary::default());
+
+        let rows = rows_of(100, &mut seen, &mut summary);
+
+        let json = serde_json::to_string(&rows).unwrap();
+        assert!(json.len() <= campaigns::LARGEST_CHUNK && json.len() > campaigns::LARGEST_CHUNK - 15_000, "{}", json.len());
+        assert_eq!((rows.len(), rows.len() < 100), (summary.going as usize, true));
+        // Those that had room are known now; the next is not.
+        let again = rows_of(rows.len() as u32 + 1, &mut seen, &mut summary);
+        let goes: Vec<u32> = again.iter().filter(|row| row.units().is_some()).map(|row| row.line).collect();
+        assert_eq!(goes, [rows.len() as u32]);
     }
 
     #[test]

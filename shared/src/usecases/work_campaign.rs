@@ -36,6 +36,7 @@ pub async fn work_step(
 ) -> Result<Worked, ContextError> {
     let is_ours = match campaign.stage {
         Stage::Planning => plan_step(cx, tenant, campaign, &mut at_hand.planning, now).await?,
+        Stage::Sending if campaign.paused.is_some() => release(cx, tenant, campaign).await?,
         Stage::Sending => match open_step(cx, tenant, campaign, &mut at_hand.sending, now).await? {
             Opened::Made(made) => return Ok(Worked::Done(made)),
             Opened::Lost => false,
@@ -47,11 +48,11 @@ pub async fn work_step(
     Ok(if is_ours { Worked::Done(Vec::new()) } else { Worked::Lost })
 }
 
-/// Gives back what is reserved for a campaign that is over, and takes away what is left of its file.
+/// Gives back what is reserved for a campaign that is over or stands still, and takes away what is left of its file.
 pub(super) async fn release(cx: &Context, tenant: &TenantId, campaign: &mut Campaign) -> Result<bool, ContextError> {
     let table = cx.table().await?;
     pots::empty(table, tenant, &campaign.id).await?;
-    campaigns::drop_file(table, tenant, &campaign.id).await?;
+    campaigns::drop_file(table, tenant, campaign).await?;
     campaign.released = true;
     Ok(campaigns::update(table, tenant, campaign).await?)
 }

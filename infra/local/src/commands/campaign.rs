@@ -24,6 +24,7 @@ use shared::clock;
 use shared::domain::campaign::PREFIX;
 use shared::domain::message::is_derived;
 use shared::store::campaigns::{Pause, Stage};
+use shared::usecases::complete_upload::{LARGEST_FILE, LARGEST_PART};
 use tokio::sync::oneshot;
 
 use self::client::{Api, CallError};
@@ -36,9 +37,7 @@ const STATE: &str = ".carillon";
 /// The role that may send.
 const ROLE: &str = "staff";
 
-/// A request has at most 3 MiB, and a file at most 500 parts.
-const PART: usize = 2 * 1024 * 1024;
-const MOST_PARTS: usize = 500;
+/// The API takes no larger request, and no larger preview than of 100,000 rows, which it says itself.
 const LARGEST_REQUEST: usize = 3 * 1024 * 1024;
 
 /// How often is looked how far it is: less often while nothing happens, and while looking is slow.
@@ -246,7 +245,9 @@ fn read(path: &Path) -> Result<Bytes, Box<dyn Error>> {
     let told = |what: &str| Err::<Bytes, Box<dyn Error>>(format!("{}: {what}", path.display()).into());
     match file.len() {
         0 => told("the file is empty"),
-        bytes if bytes > MOST_PARTS * PART => told("a file has at most 1,000 MiB: cut it into several"),
+        bytes if bytes > LARGEST_FILE => {
+            told(&format!("a file has at most {} MiB: split it, and send each piece", LARGEST_FILE / 1024 / 1024))
+        }
         _ => Ok(file.into()),
     }
 }
@@ -313,7 +314,7 @@ impl Run<'_> {
         self.follow(campaign).await
     }
 
-    /// Says what would happen. A file that no request can carry is looked at as a campaign, which is then canceled.
+    /// Says what would happen. A file that is too large for a preview is looked at as a campaign, which is then canceled.
     async fn preview(&self, file: &Bytes, mut request: Map<String, Value>) -> Outcome {
         if let Ok(text) = std::str::from_utf8(file) {
             let mut whole = request.clone();
@@ -321,10 +322,16 @@ impl Run<'_> {
             let whole = Value::from(whole).to_string();
             if whole.len() <= LARGEST_REQUEST {
                 note("looking at the rows");
-                let preview: Preview = self.api.post("/campaigns/preview", None, &whole).await?.json()?;
-                let channel = self.asked.channel.as_deref().unwrap_or("sms");
-                print!("{}", view::preview(&preview, channel, clock::now()));
-                return Ok(());
+                match self.api.post("/campaigns/preview", None, &whole).await {
+                    Ok(answer) => {
+                        let preview: Preview = answer.json()?;
+                        let channel = self.asked.channel.as_deref().unwrap_or("sms");
+                        print!("{}", view::preview(&preview, channel, clock::now()));
+                        return Ok(());
+                    }
+                    Err(refused) if refused.says("too_many_rows") => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         // Each time anew: what is known of people changes.
@@ -398,7 +405,8 @@ impl Run<'_> {
         note("sending the file");
         let bar = bar(file.len() as u64, "{msg:10} {bar:40} {bytes} of {total_bytes}, {eta}");
         bar.set_message("uploading");
-        let parts: Vec<Bytes> = (0..file.len()).step_by(PART).map(|at| file.slice(at..(at + PART).min(file.len()))).collect();
+        let starts = (0..file.len()).step_by(LARGEST_PART);
+        let parts: Vec<Bytes> = starts.map(|at| file.slice(at..(at + LARGEST_PART).min(file.len()))).collect();
         let all = json!({ "parts": parts.len() }).to_string();
         for (number, part) in parts.into_iter().enumerate() {
             let bytes = part.len() as u64;
@@ -440,7 +448,9 @@ impl Run<'_> {
             let why = match pause {
                 Pause::OnRequest => "somebody has paused it",
                 Pause::Budget => "it is paused: the month's limit does not cover the next message, so raise that first",
+                Pause::Trouble => campaign.trouble.as_deref().unwrap_or("none of its messages can go as things stand"),
             };
+            let why = why.trim_end_matches('.');
             return Err(format!("{why}. It goes on with: {}", self.asked.command("resume", &campaign.id)).into());
         }
         ended(&campaign)

@@ -62,7 +62,7 @@ pub fn guarded(
     }
     let said = said_anyway(text, tenant_name);
     let mut source = text.as_str().to_string();
-    if rails.names_sender && !lint::is_named(tenant_name, &said) {
+    if rails.names_sender && !lint::is_named_in_full(tenant_name, &said) {
         source = format!("{}: {source}", literal(tenant_name));
     }
     let way_out = rails.opt_out_text.as_deref().map(literal).filter(|way_out| !way_out.is_empty());
@@ -130,6 +130,15 @@ mod tests {
     }
 
     #[test]
+    fn words_that_mean_something_else_are_neither_name_nor_way_out() {
+        let between = |text: &str| format!("Pizza Palace: {text} Reply STOP to opt out.");
+        for text in ["Stop by this weekend!", "Half price on every pizza.", "Non-stop fun: stop in!"] {
+            assert_eq!(usual(text), between(text));
+        }
+        assert_eq!(usual("Pizza Palace: reply END to leave."), "Pizza Palace: reply END to leave.");
+    }
+
+    #[test]
     fn a_name_with_braces_is_no_variable() {
         let rails = CampaignSettings { opt_out_text: Some("STOP {x} ends }".into()), ..CampaignSettings::default() };
 
@@ -164,7 +173,7 @@ mod tests {
         let is_fine = |text: &str| CampaignSettings { opt_out_text: Some(text.into()), names_sender: true }.validate().is_ok();
 
         assert!(CampaignSettings::default().validate().is_ok());
-        assert!(is_fine("STOP=end") && is_fine(&format!("stop {}", "x".repeat(155))));
-        assert!(!is_fine("") && !is_fine("Call us.") && !is_fine(&format!("stop {}", "x".repeat(156))));
+        assert!(is_fine("STOP=end") && is_fine(&format!("STOP {}", "x".repeat(155))));
+        assert!(!is_fine("") && !is_fine("Call us.") && !is_fine("Stop by!") && !is_fine(&format!("STOP {}", "x".repeat(156))));
     }
 }

@@ -4,6 +4,7 @@ mod bulk;
 pub mod claim;
 mod decide;
 mod hand_over;
+mod hold;
 pub mod now;
 pub mod pacing;
 mod record;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::control_campaign::hold_up;
 use super::open_batch::open_batch;
 use super::repeat_message::repeat_message;
 use super::resolve_unknown::resolve_unknown;
@@ -23,6 +25,7 @@ use super::work_job::work_job;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, MessageId, Status};
 use crate::domain::tenant::{Settings, TenantId};
+use crate::store::campaigns::Pause;
 use crate::store::due::{self, Due};
 use crate::store::jobs::Job;
 use crate::store::keys::{DUE_SHARDS, Lane};
@@ -111,9 +114,7 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
             }
         }
     }
-    if let Err(error) = bulk::work_off(cx, shards(), &mut dispatched, run).await {
-        tracing::error!(error = %Chain(&error), "what is due of lists and campaigns could not be read");
-    }
+    bulk::work_off(cx, shards(), &mut dispatched, run).await;
     // After all that is to be sent.
     for (tenant, job) in jobs {
         if run.started.elapsed() > LONGEST_RUN {
@@ -175,9 +176,12 @@ async fn dispatch_waiting(
     touched: &mut Vec<Message>,
     run: Run,
 ) -> Result<(), ContextError> {
-    for part in bulk::by_campaign(cx, tenant, settings, waiting, touched, run.now).await? {
+    for part in hold::by_campaign(cx, tenant, settings, waiting, touched, run.now).await? {
         let decided = decide::decide(cx, tenant, settings, part.messages, touched, run.now).await?;
-        send::send(cx, tenant, settings, decided, part.campaign.as_deref(), touched, run).await?;
+        let spent = send::send(cx, tenant, settings, decided, part.campaign.as_deref(), touched, run).await?;
+        if let (Some(campaign), true) = (part.campaign, spent) {
+            hold_up(cx, tenant, &campaign, Pause::Budget, None, run.now).await?;
+        }
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
+use super::hold::held;
 use super::pacing::length;
 use super::record::record;
 use crate::context::{Context, ContextError};
@@ -34,20 +35,22 @@ const LONGEST_RUN: Duration = Duration::from_secs(120);
 const ENDS: usize = 90;
 
 /// Sends what is drafted, in order, as far as cap and budget let them. The money comes from the `pot` of their campaign, if they
-/// are of one, as long as there is enough in it.
+/// are of one, as long as there is enough in it. Whether money was missing for a campaign's: they wait, and it has to.
 pub async fn send(
     cx: &Context,
     tenant: &TenantId,
     settings: &Settings,
     (drafts, mut world): (Vec<Draft>, World),
-    mut pot: Option<&str>,
+    campaign: Option<&str>,
     touched: &mut Vec<Message>,
     run: Run,
-) -> Result<(), ContextError> {
+) -> Result<bool, ContextError> {
     let Run { now, started } = run;
     if drafts.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
+    let mut pot = campaign;
+    let mut is_spent = false;
     let table = cx.table().await?;
     let account = cx.account(tenant, now).await?;
     let month = claim::month(settings, account.is_simulated(), now);
@@ -56,6 +59,12 @@ pub async fn send(
         None => Micros::default(),
     };
     let against = |message, channel, reason| Change::of(as_kept(settings, skipped(message, channel, reason, now)));
+    // A row that is skipped is skipped for good: what money was missing for waits until somebody raises the limit.
+    let mut unpaid = |message: Message| {
+        is_spent |= campaign.is_some();
+        let channel = message.channel;
+        if campaign.is_some() { held(message, now) } else { against(message, channel, Reason::Budget) }
+    };
     let mut waiting: VecDeque<Draft> = drafts.into();
     let mut ended: Vec<Change> = Vec::new();
     let mut one_by_one = false;
@@ -94,8 +103,7 @@ pub async fn send(
                 let channel = draft.message.channel;
                 ended.push(against(draft.message, channel, Reason::FrequencyCap));
             } else if pot.is_none() && limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
-                let channel = draft.message.channel;
-                ended.push(against(draft.message, channel, Reason::Budget));
+                ended.push(unpaid(draft.message));
             } else {
                 let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + elapsed + LEASE);
                 claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
@@ -129,8 +137,7 @@ pub async fn send(
                     is_pot_empty = true;
                 }
                 Written::OverBudget if alone => {
-                    let channel = draft.message.channel;
-                    ended.push(against(draft.message, channel, Reason::Budget));
+                    ended.push(unpaid(draft.message));
                 }
                 // Somebody else spent meanwhile: again, one by one.
                 Written::OverBudget => {
@@ -153,7 +160,8 @@ pub async fn send(
     }
     write_ends(table, tenant, ended, touched).await?;
     let is_refused = touched.iter().any(|message| message.reason == Some(Reason::Budget));
-    watch_budget::tell(cx, tenant, settings, &month, used, is_refused, now).await
+    watch_budget::tell(cx, tenant, settings, &month, used, is_refused || is_spent, now).await?;
+    Ok(is_spent)
 }
 
 /// Takes the next messages that have no contact and no number in common; the order of those that do is kept.

@@ -39,7 +39,7 @@ pub(super) struct Api {
 pub(super) enum CallError {
     /// The API said no; told for people.
     #[error("{told}")]
-    Refused { status: StatusCode, told: String, retry_after: Option<Duration> },
+    Refused { status: StatusCode, told: String, codes: Vec<String>, retry_after: Option<Duration> },
     #[error("nobody answers at {0}: start the API there, on this machine with `cargo run`, or give another address with --api")]
     Nobody(String),
     /// Whether it was done is not known.
@@ -52,6 +52,11 @@ pub(super) enum CallError {
 }
 
 impl CallError {
+    /// Whether the API said no because of this.
+    pub(super) fn says(&self, code: &str) -> bool {
+        matches!(self, Self::Refused { codes, .. } if codes.iter().any(|said| said == code))
+    }
+
     /// How long to wait before it is tried again, for what may pass by itself.
     fn wait(&self, backoff: Duration, has_answered: bool) -> Option<Duration> {
         match self {
@@ -150,7 +155,10 @@ impl Api {
             return Ok(Answer { headers, body });
         }
         let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-        Err(CallError::Refused { status, told: self.told(status, &body), retry_after: seconds.map(Duration::from_secs) })
+        let problem: Problem = serde_json::from_slice(&body).unwrap_or_default();
+        let codes = problem.errors.iter().map(|wrong| wrong.code.clone()).collect();
+        let retry_after = seconds.map(Duration::from_secs);
+        Err(CallError::Refused { status, told: self.told(status, problem), codes, retry_after })
     }
 
     fn failed(&self, error: &reqwest::Error) -> CallError {
@@ -165,8 +173,7 @@ impl Api {
     }
 
     /// A refusal, and what to do.
-    fn told(&self, status: StatusCode, body: &[u8]) -> String {
-        let problem: Problem = serde_json::from_slice(body).unwrap_or_default();
+    fn told(&self, status: StatusCode, problem: Problem) -> String {
         match (status, problem.told()) {
             (StatusCode::UNAUTHORIZED, _) => format!(
                 "the API at {} does not believe this token: give one with --token, or with --state the folder of the \
@@ -196,6 +203,7 @@ struct Problem {
 #[serde(default)]
 struct Wrong {
     field: String,
+    code: String,
     reason: String,
 }
 

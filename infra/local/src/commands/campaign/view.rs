@@ -20,6 +20,8 @@ pub(super) struct Campaign {
     pub name: Option<String>,
     pub stage: Stage,
     pub paused: Option<Pause>,
+    /// Why it stands still.
+    pub trouble: Option<String>,
     pub failure: Option<String>,
     pub created_at: Timestamp,
     pub send_at: Option<Timestamp>,
@@ -28,6 +30,11 @@ pub(super) struct Campaign {
     pub plan: Plan,
     pub progress: Option<Progress>,
     pub finishes_at: Option<Timestamp>,
+    /// Of one that is held, as in a preview.
+    room: Option<String>,
+    fits: Option<bool>,
+    #[serde(default)]
+    warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -82,6 +89,7 @@ pub(super) struct Preview {
     plan: Plan,
     samples: Vec<Sample>,
     excluded: Vec<LeftOut>,
+    capped: Option<u32>,
     warnings: Vec<Warning>,
     finishes_at: Option<Timestamp>,
     room: Option<String>,
@@ -101,7 +109,7 @@ struct LeftOut {
     detail: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Warning {
     text: String,
 }
@@ -137,6 +145,7 @@ pub(super) fn stage(campaign: &Campaign) -> &'static str {
         (Stage::Failed, _) => "failed",
         (_, Some(Pause::OnRequest)) => "paused by somebody",
         (_, Some(Pause::Budget)) => "paused: the month's limit does not cover the next message",
+        (_, Some(Pause::Trouble)) => "paused: none of its messages can go as things stand",
         (Stage::Uploading, None) => "its file is not complete",
         (Stage::Planning, None) => "its rows are being looked at",
         (Stage::Held, None) => "held: nothing goes before it is started",
@@ -184,6 +193,10 @@ pub(super) fn plan(campaign: &Campaign, now: Timestamp) -> String {
     add_plan(&mut out, &campaign.text, &campaign.plan, campaign.unit());
     let begins = campaign.send_at.filter(|at| *at > now);
     add_end(&mut out, begins, campaign.finishes_at, now);
+    if let Some(fits) = campaign.fits {
+        add_limit(&mut out, campaign.room.as_deref(), fits, &campaign.plan.currency);
+    }
+    add_warnings(&mut out, &campaign.warnings);
     out
 }
 
@@ -196,8 +209,8 @@ pub(super) fn whole(campaign: &Campaign, now: Timestamp) -> String {
     line(&mut out, "asked", campaign.created_at.strftime("%Y-%m-%d %H:%M UTC"));
     out.push_str(&plan(campaign, now));
     line(&mut out, "stage", stage(campaign));
-    if let Some(failure) = &campaign.failure {
-        line(&mut out, "", failure);
+    for why in [&campaign.trouble, &campaign.failure].into_iter().flatten() {
+        line(&mut out, "", why);
     }
     out.push_str(&result(campaign));
     out
@@ -228,13 +241,12 @@ pub(super) fn preview(preview: &Preview, channel: &str, now: Timestamp) -> Strin
     let mut out = String::new();
     add_plan(&mut out, &preview.text, &preview.plan, unit(channel));
     add_end(&mut out, None, preview.finishes_at, now);
-    if let Some(room) = &preview.room {
-        let fits = if preview.fits { "covers all of it" } else { "does not cover it: it would be paused" };
-        line(&mut out, "limit", format!("{room} {} are left of the month's limit, which {fits}", preview.plan.currency));
+    add_limit(&mut out, preview.room.as_deref(), preview.fits, &preview.plan.currency);
+    if let Some(capped) = preview.capped.filter(|capped| *capped > 0) {
+        let capped = count(capped);
+        line(&mut out, "capped", format!("{capped} had as many messages in 24 hours as the frequency cap allows: not now"));
     }
-    for warning in preview.warnings.iter().take(MOST_SHOWN) {
-        line(&mut out, "warning", &warning.text);
-    }
+    add_warnings(&mut out, &preview.warnings);
     for sample in &preview.samples {
         line(&mut out, "sample", format!("line {}: {}", sample.line, sample.body));
     }
@@ -288,6 +300,19 @@ fn add_ucs2(out: &mut String, plan: &Plan, unit: &str) {
     if ucs2.saved_units > 0 {
         let saved = count(ucs2.saved_units);
         line(out, "", format!("replacing what can be saves {saved} {unit}: {} {}", ucs2.saved_cost, plan.currency));
+    }
+}
+
+/// What is left of the month's limit, if there is one.
+fn add_limit(out: &mut String, room: Option<&str>, fits: bool, currency: &str) {
+    let Some(room) = room else { return };
+    let fits = if fits { "covers all of it" } else { "does not cover it: it would be paused" };
+    line(out, "limit", format!("{room} {currency} are left of the month's limit, which {fits}"));
+}
+
+fn add_warnings(out: &mut String, warnings: &[Warning]) {
+    for warning in warnings.iter().take(MOST_SHOWN) {
+        line(out, "warning", &warning.text);
     }
 }
 
