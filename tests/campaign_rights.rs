@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use shared::domain::campaign::{Excluded, Fate, Row, row_id};
 use shared::domain::contact::Contact;
 use shared::domain::phone::PhoneNumber;
-use shared::store::campaigns::{self, Campaign, Stage};
+use shared::store::campaigns::{self, Campaign, Stage, Tally};
 use shared::store::erasure::{self, Swept};
 use shared::store::{contacts, due, keys, messages};
 use shared::usecases::forget_contact::Certificate;
@@ -72,7 +72,7 @@ async fn stored(host: &Host, id: &str) -> Campaign {
 }
 
 async fn rows(host: &Host, id: &str) -> Vec<Row> {
-    campaigns::chunk(host.cx.table().await.unwrap(), &tenant(), id, 0).await.unwrap()
+    campaigns::chunk(host.cx.table().await.unwrap(), &tenant(), id, 0).await.unwrap().1
 }
 
 /// How many rows still hold what their messages say.
@@ -311,6 +311,39 @@ async fn rows_are_kept_as_long_as_messages_and_their_counts_longer() {
     assert_eq!((sent.delivered, progress(&host, &done).await), (2, sent));
     let kept = progress(&host, &canceled).await;
     assert_eq!((kept.skipped, kept.outcomes.get("canceled")), (2, Some(&2)), "{kept:?}");
+}
+
+/// What one look does not count is as it was last counted, or pending if it never was; every row is told of once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_at_a_large_campaign_counts_a_part_of_it_and_adds_up() {
+    let host = machine().await;
+    let id = begin(&host, "News for {name}", json!({ "customerList": FILE })).await;
+    settle(&host, MINUTE * 5).await;
+    let mut large = stored(&host, &id).await;
+    assert_eq!((large.stage, large.chunks, large.summary.going), (Stage::Done, 1, 2));
+    // Thirty chunks more, of one row each whose message is kept no longer.
+    (large.chunks, large.next.chunk, large.summary.going) = (31, 31, 32);
+    let (table, tenant, now) = (host.cx.table().await.unwrap(), tenant(), host.clock.now());
+    let look = || tally_campaign(&host.cx, &tenant, &large, now);
+
+    let first = look().await.unwrap();
+    assert_eq!((first.delivered, first.pending, first.counted_at), (2, 30, Some(large.created_at)), "{first:?}");
+    let second = look().await.unwrap();
+    assert_eq!((second.delivered, second.pending, second.counted_at), (2, 0, None), "{second:?}");
+    assert_eq!(second.outcomes.get("gone"), Some(&30));
+
+    // As if each had been counted while its message was there, the first of them the longest ago.
+    let counted = |chunk: u32| Tally {
+        outcomes: BTreeMap::from([("sent".to_string(), 1)]),
+        counted_at: now - MINUTE * (40 - chunk as i32),
+        ..Tally::default()
+    };
+    let tallies: BTreeMap<u32, Tally> = (1..31).map(|chunk| (chunk, counted(chunk))).collect();
+    campaigns::put_tallies(table, &tenant, &large, &tallies).await.unwrap();
+    let third = look().await.unwrap();
+    assert_eq!((third.delivered, third.sent, third.pending), (2, 30, 0), "{third:?}");
+    assert_eq!(third.counted_at, Some(now - MINUTE * 14), "of the five that were counted last");
+    assert_eq!(look().await.unwrap(), Progress { counted_at: None, ..third });
 }
 
 /// Works on a campaign until all its messages are made, and none has gone.

@@ -7,10 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use local::host::Host;
 use serde_json::{Value, json};
 use shared::domain::money::Micros;
-use shared::domain::tenant::Settings;
-use shared::store::meter;
+use shared::domain::tenant::{Senders, Settings};
+use shared::store::{campaigns, meter, pace};
+use shared::usecases::complete_upload::{LARGEST_PART, MOST_PARTS, MOST_ROWS};
 
-use crate::machine::{capture, get, patch, post, post_multipart, put_bytes, quiet_machine, tenant};
+use crate::machine::{capture, get, patch, post, post_multipart, put_bytes, quiet_machine, tenant, unconnected_machine};
 
 pub const SENDER: &str = "+15005550006";
 /// Of a segment to anybody, by the sample's own prices.
@@ -526,9 +527,19 @@ async fn who_had_advertising_today_gets_no_more() {
     let single = json!({ "to": number(0), "body": "Linden: today only. Reply STOP.", "category": "marketing" });
     assert_eq!(post(&host, "staff", "/messages", None, &single).await.0, StatusCode::ACCEPTED);
 
-    let id = begin(&host, &json!({ "body": "Linden: hello. Reply STOP.", "customerList": guests(3) })).await;
+    let asked = json!({ "body": "Linden: hello. Reply STOP.", "customerList": guests(3) });
+    let shown = preview(&host, &asked).await;
+    let mut schedule = asked.clone();
+    schedule["category"] = json!("schedule");
+    let urgent = preview(&host, &schedule).await;
+    let id = begin(&host, &asked).await;
     let done = finish(&host, &id).await;
+    let (status, changed) = patch(&host, "admin", "/settings", &json!({ "frequencyCap": null })).await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    let free = preview(&host, &asked).await;
 
+    assert_eq!((&shown["capped"], &urgent["capped"], &free["capped"]), (&json!(1), &json!(0), &Value::Null));
+    assert_eq!(count(&plan(&shown)["going"]), 3, "it may be otherwise when it goes: {shown}");
     assert_eq!(outcomes(&rows(&host, &id).await), counts([("sent", 2), ("skipped: frequency_cap", 1)]));
     assert_eq!((count(&done["progress"]["skipped"]), count(&done["progress"]["sent"])), (1, 2), "{done}");
     assert_eq!(reached(&host), [0, 1, 2].map(number), "the first had the single one");
@@ -572,6 +583,7 @@ async fn what_cannot_be_right_is_refused_with_what_to_do() {
         (json!({ "lapsedAfterDays": 7 }), "lapsedAfterDays"),
         (json!({ "channel": "mms" }), "mediaUrls"),
         (json!({ "channel": "voice" }), "channel"),
+        (json!({ "channel": "whatsapp" }), "needs_content"),
         (json!({ "category": "adverts" }), "category"),
         (json!({ "mediaUrls": ["ftp://example.com/a.jpg"], "channel": "mms" }), "mediaUrls"),
         (json!({ "sendAt": "2026-03-09T16:00:00Z" }), "sendAt"),
@@ -604,6 +616,84 @@ async fn what_cannot_be_right_is_refused_with_what_to_do() {
     assert!(!host.aws.items().iter().any(|item| item["pk"]["S"].as_str().unwrap_or_default().contains("#CAMPAIGN#")));
 }
 
+/// S2-37: as long as there is no account, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_said_without_a_sender() {
+    let host = unconnected_machine(|settings| settings.senders = Senders::default()).await;
+    let asked = json!({ "body": "Linden: hello. Reply STOP.", "customerList": guests(1) });
+
+    for path in ["/campaigns/preview", "/campaigns"] {
+        let answer = post(&host, "staff", path, None, &asked).await;
+        assert!(is_refused(&answer, "channel no_sender") && is_refused(&answer, "senders.sms"), "{answer:?}");
+    }
+    let (status, changed) = patch(&host, "admin", "/settings", &json!({ "senders": { "sms": SENDER } })).await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    assert_eq!(count(&plan(&preview(&host, &asked).await)["going"]), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_is_refused_with_what_to_do() {
+    let host = quiet_machine(|_| {}).await;
+    let rows = "1\n".repeat(100_001);
+    let asked = json!({ "body": "Linden: hello. Reply STOP.", "customerList": format!("phone\n{rows}") });
+    let answer = post(&host, "staff", "/campaigns/preview", None, &asked).await;
+    assert!(is_refused(&answer, "too_many_rows") && is_refused(&answer, "upload: true"), "{answer:?}");
+
+    for (before, stage) in [(MOST_ROWS - 2, "held"), (MOST_ROWS - 1, "failed")] {
+        let id = begin(&host, &json!({ "body": "Linden: hello. Reply STOP.", "upload": true, "hold": true })).await;
+        assert_eq!(put_part(&host, &id, 0, guests(2).as_bytes()).await, StatusCode::NO_CONTENT);
+        // So many rows of it are planned already.
+        let table = host.cx.table().await.unwrap();
+        let mut campaign = campaigns::get(table, &tenant(), &id).await.unwrap().unwrap();
+        campaign.summary.rows = before;
+        assert!(campaigns::update(table, &tenant(), &mut campaign).await.unwrap());
+        assert_eq!(complete(&host, &id, 1).await.0, StatusCode::ACCEPTED);
+        pass(&host, TICK, TICK).await;
+        let campaign = look(&host, &id).await;
+        assert_eq!(campaign["stage"], stage, "{campaign}");
+        assert_eq!(text(&campaign, "failure").contains("split it"), stage == "failed", "{campaign}");
+    }
+}
+
+/// S1-55, S2-46: before it is started, what the preview says of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_held_campaign_says_what_speaks_against_it() {
+    let host = quiet_machine(|settings| settings.budget.monthly_limit = Some(Micros(PRICE))).await;
+    let body = "Linden Street: you are a WINNER, act now!!! Reply STOP.";
+    let asked = json!({ "body": body, "customerList": guests(3), "hold": true });
+
+    let shown = preview(&host, &asked).await;
+    let id = begin(&host, &asked).await;
+    pass(&host, TICK, TICK).await;
+    let held = look(&host, &id).await;
+
+    assert_eq!((held["stage"].as_str(), &held["fits"]), (Some("held"), &json!(false)), "{held}");
+    assert!(warnings(&held).contains(&"spam_triggers"), "{held}");
+    for field in ["room", "fits", "warnings"] {
+        assert_eq!(held[field], shown[field], "{field}");
+    }
+    let (_, page) = get(&host, "viewer", "/campaigns").await;
+    assert_eq!(page["items"][0].get("fits"), None);
+    assert_eq!(act(&host, &id, "start").await.0, StatusCode::ACCEPTED);
+    assert_eq!(look(&host, &id).await.get("fits"), None);
+}
+
+/// What the sender has taken on already goes first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_campaign_finishes_when_its_sender_comes_to_it() {
+    let host = quiet_machine(|_| {}).await;
+    let asked = json!({ "body": "Linden: hello. Reply STOP.", "customerList": guests(1), "hold": true });
+    let id = begin(&host, &asked).await;
+    pass(&host, TICK, TICK).await;
+    let busy = host.clock.now() + SECOND * 600;
+    pace::block(host.cx.table().await.unwrap(), &tenant(), &pace::of_lists(SENDER), busy).await.unwrap();
+
+    for view in [preview(&host, &asked).await, look(&host, &id).await] {
+        let told: Timestamp = view["finishesAt"].as_str().unwrap().parse().unwrap();
+        assert_eq!(told, busy + SECOND, "{view}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_and_ids_are_asked_for() {
     let host = quick_machine(|_| {}).await;
@@ -625,8 +715,10 @@ async fn roles_and_ids_are_asked_for() {
     let file = format!("/campaigns/{upload}/file/0");
     assert_eq!(put_bytes(&host, "viewer", &file, b"phone\n").await.0, StatusCode::FORBIDDEN);
     assert_eq!(put_part(&host, "nonsense", 0, b"phone\n").await, StatusCode::NOT_FOUND);
-    assert_eq!(put_part(&host, &upload, 500, b"phone\n").await, StatusCode::UNPROCESSABLE_ENTITY, "at most 500 parts");
-    assert_eq!(put_part(&host, &upload, 0, &vec![b'x'; 3 * 1024 * 1024 + 1]).await, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(put_part(&host, &upload, MOST_PARTS as usize, b"phone\n").await, StatusCode::UNPROCESSABLE_ENTITY);
+    let too_many = complete(&host, &upload, MOST_PARTS as usize + 1).await;
+    assert!(is_refused(&too_many, "parts invalid"), "{too_many:?}");
+    assert_eq!(put_part(&host, &upload, 0, &vec![b'x'; LARGEST_PART + 1]).await, StatusCode::PAYLOAD_TOO_LARGE);
     for path in ["", "/rows", "/rows.csv"] {
         assert_eq!(get(&host, "viewer", &format!("/campaigns/nonsense{path}")).await.0, StatusCode::NOT_FOUND, "{path}");
         assert_eq!(get(&host, "viewer", &format!("/campaigns/{id}{path}")).await.0, StatusCode::OK, "{path}");

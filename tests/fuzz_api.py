@@ -321,6 +321,10 @@ class Parameters:
         ids = [api.post("/messages", sent)["id"] for sent in (message, recurring)]
         page = api.get("/messages?limit=1")
         call = api.post("/calls", {"contactId": "S01", "say": "Next month.", "sendAt": times[2]})["id"]
+        held = {"body": "Linden: hello. Reply STOP.", "hold": True, "sendAt": times[2]}
+        self.campaign, ended = (api.post("/campaigns", {**held, "recipients": CAMPAIGN})["id"] for _ in range(2))
+        upload, whole = (api.post("/campaigns", {**held, "upload": True})["id"] for _ in range(2))
+        api.ask("PUT", f"/campaigns/{whole}/file/0", CUSTOMERS, SAMPLE)
         api.text("+15550100201", "Which room is it?")
         api.text("whatsapp:+15550100204", "Thank you")
         conversations = [conversation["id"] for conversation in api.get("/conversations")["items"]]
@@ -357,6 +361,11 @@ class Parameters:
             "GET /audit/export": dict.fromkeys(["limit", "cursor", "actor", "action", "contact", "number"]),
             "GET /calls": dict.fromkeys(CALLS_FILTERS),
             "/calls/{id}": {"id": one_of(call)},
+            "/campaigns/{id}": {"id": one_of(self.campaign)},
+            "POST /campaigns/{id}/cancel": {"id": one_of(ended)},
+            "PUT /campaigns/{id}/file/{part}": {"id": one_of(upload), "part": one_of(0, 1, 63)},
+            "/campaigns/{id}/rows": {"outcome": one_of("pending", "excluded")},
+            "POST /campaigns/{id}/start": {"id": one_of(self.campaign, whole)},
             "/contacts/{id}": {"id": contact},
             "PUT /contacts/{id}": {"id": one_of(*MADE)},
             "PATCH /contacts/{id}": {"id": one_of(*MADE)},
@@ -412,6 +421,8 @@ class Parameters:
         tenant, about = tenant_of(name)
         rest = path.removeprefix(BASE)
         rest = rest.replace("/groups/{name}", "/groups/Strings")
+        # The pages of the file are those of the rows.
+        rest = rest.replace("/campaigns/{id}", f"/campaigns/{self.campaign}").removesuffix(".csv")
         rest = rest.replace("/templates/{name}", f"/templates/{OWN_TEMPLATE}")
         if "{" in rest:
             return None
@@ -431,6 +442,10 @@ NUMBER = one_of("(555) 010-0201", "+1 555 010 0203", "+447700900213", "+15005550
 CONTACT = one_of("S01", "S03", "S04", "S05", "S07", "S08", "S09", "S10", "S12", "S13", "S14")
 GROUPS = {"type": "array", "items": one_of("Strings", "Beginners"), "minItems": 1, "maxItems": 2}
 LIST = one_of("+15550100201\n(555) 010-0202, 555.010.0204", "+15550100205")
+# Of which the second gets nothing.
+CAMPAIGN = "+15550100201, call the office, +15550100204"
+CUSTOMERS = "Phone Number,Customer Name,Last Order Date\n(555) 010-0201,Ana Ruiz,2026-01-09\n,Nobody,\n"
+FILE = one_of(CUSTOMERS, "\ufeff" + CUSTOMERS.replace(",", ";"), CUSTOMERS + "5550100202,Zo\u00eb \U0001f3bb,soon\n")
 ROWS = {"type": "array", "items": {"$ref": "#/components/schemas/Row"}, "minItems": 1, "maxItems": 5}
 URL = one_of("https://files.example/a.jpg", "http://files.example:8080/b.png?c=d")
 SID = one_of("HX0123456789abcdef0123456789abcdef")
@@ -504,6 +519,10 @@ def likely_bodies(times, made):
     payment = {"contactId": CONTACT, "amount": AMOUNT, "dueDate": DAY}
     account = {field: one_of(value) for field, value in made["account"].items()}
     own = one_of(OF_FUZZED)
+    guests = {"offer": one_of("20% off"), "offerCode": one_of("BACK20"), "restaurantName": NAME}
+    said = {"body": one_of("Hi {customer_name|there}! {offer}", "Linden: new courses. Reply STOP.")}
+    said["offer"] = one_of("2 for 1")
+    rails = {"optOutText": one_of("Text STOP to end."), "lapsedAfterDays": one_of(0, 60), "category": one_of("marketing")}
     return {
         "MessageRequest": [
             ({"to": NUMBER, "body": TEXT, "channel": CHANNEL}, labels),
@@ -538,6 +557,20 @@ def likely_bodies(times, made):
             ({"groups": GROUPS, "body": TEXT, "channel": CHANNEL}, ["name", "category"]),
             ({"recipients": ROWS, **template, **later}, ["name", "category", "sendImmediately"]),
         ],
+        "CampaignRequest": [
+            ({"recipients": LIST, "body": TEXT, "channel": one_of("sms", "whatsapp")}, ["name", "hold", "namesSender"]),
+            ({"groups": GROUPS, **said, **later, "mediaUrls": URL, "optOutText": one_of(None)}, ["variables", "hold"]),
+            ({"customerList": FILE, **guests, **rails, "phoneColumn": one_of("phone number", None)}, ["name", "hold"]),
+            ({"upload": one_of(True), "template": one_of("win_back", "order_delivered"), **later}, ["name", "variables"]),
+        ],
+        "CampaignForm": [
+            ({"customerList": FILE, **guests, **rails, "sendAt": one_of("")}, ["name", "hold", "namesSender"]),
+            ({"customerList": FILE, **said, "phoneColumn": one_of("Phone Number", ""), **later}, ["hold"]),
+            ({"recipients": LIST, "body": TEXT, "channel": one_of("sms", "")}, ["name", "hold"]),
+            ({"groups": one_of("Strings; Beginners"), **said, "mediaUrls": URL, "channel": one_of("mms")}, ["hold"]),
+            ({"upload": one_of(True), "template": one_of("win_back", "order_delivered"), **later}, ["name"]),
+        ],
+        "StartRequest": [({}, []), ({"parts": one_of(1, None)}, [])],
         "BulkCallRequest": [
             ({"groups": GROUPS, "say": TEXT, "confirmCost": one_of(True)}, ["name", "detectMachine", "sendImmediately"]),
             ({"recipients": ROWS, "say": TEXT, "confirmCost": one_of(True), **later}, ["name", "category"]),
@@ -632,6 +665,7 @@ def other_bodies(times):
     return {
         f"PUT {BASE}/settings": shape({**whole, "greeting": GREETING}, whole),
         f"PATCH {BASE}/settings": SETTINGS,
+        f"PUT {BASE}/campaigns/{{id}}/file/{{part}}": FILE,
         f"POST {BASE}/contacts/import": one_of(contacts, "\ufeff" + contacts.replace(",", ";")),
         f"POST {BASE}/lessons/import": one_of(lessons, calendar),
         f"POST {BASE}/payments/import": one_of(payments),

@@ -16,6 +16,7 @@ mod campaign_files;
 mod campaign_kills;
 mod campaign_rights;
 mod campaign_runs;
+mod campaign_trouble;
 mod campaigns;
 mod contacts;
 mod content;
