@@ -194,10 +194,12 @@ fn next(table: &Table, tenant: &TenantId, campaign: &mut Campaign) -> Result<Wri
     Write::put(table, item(table, tenant, campaign)?, "revision = :seen", seen)
 }
 
-/// A part's head: it is there once all its pieces are.
+/// A part's head: it is there before any of its pieces, so that they are found by it.
 #[derive(Serialize, Deserialize)]
 struct Part {
     pieces: u32,
+    /// All of them are there.
+    is_whole: bool,
     expires: i64,
 }
 
@@ -216,25 +218,27 @@ pub async fn put_part(
         Some(item) => table.value::<Part>(item, &[])?.pieces,
         None => 0,
     };
-    // Until all of it is there, there is no such part.
-    table.delete_many(vec![head.clone()]).await?;
-    let mut pieces = 0;
-    for piece in bytes.chunks(PIECE) {
-        let key = keys::campaign_piece(tenant, id, part, pieces);
+    let pieces = bytes.len().div_ceil(PIECE) as u32;
+    let begun = Part { pieces: pieces.max(before), is_whole: false, expires };
+    table.put_many(vec![table.item(&head, &begun, &[])?]).await?;
+    for (piece, bytes) in (0..).zip(bytes.chunks(PIECE)) {
+        let key = keys::campaign_piece(tenant, id, part, piece);
         let mut item = key_attributes(&key);
-        item.insert("bytes".into(), AttributeValue::B(table.keyring().seal(&key.pk, piece).into()));
+        item.insert("bytes".into(), AttributeValue::B(table.keyring().seal(&key.pk, bytes).into()));
         item.insert("expires".into(), number(expires));
         table.put_many(vec![item]).await?;
-        pieces += 1;
     }
     table.delete_many((pieces..before).map(|piece| keys::campaign_piece(tenant, id, part, piece)).collect()).await?;
-    table.put_many(vec![table.item(&head, &Part { pieces, expires }, &[])?]).await
+    table.put_many(vec![table.item(&head, &Part { pieces, is_whole: true, expires }, &[])?]).await
 }
 
 /// A part of a file, if it is there.
 pub async fn part(table: &Table, tenant: &TenantId, id: &str, part: u32) -> Result<Option<Vec<u8>>, StoreError> {
     let Some(head) = table.get(&keys::campaign_part(tenant, id, part)).await? else { return Ok(None) };
-    let pieces = table.value::<Part>(head, &[])?.pieces;
+    let Part { pieces, is_whole, .. } = table.value(head, &[])?;
+    if !is_whole {
+        return Ok(None);
+    }
     let mut bytes = Vec::with_capacity(pieces as usize * PIECE);
     for piece in 0..pieces {
         let key = keys::campaign_piece(tenant, id, part, piece);
@@ -246,9 +250,14 @@ pub async fn part(table: &Table, tenant: &TenantId, id: &str, part: u32) -> Resu
 
 /// Which of the first `parts` parts of a file are not there.
 pub async fn missing_parts(table: &Table, tenant: &TenantId, id: &str, parts: u32) -> Result<Vec<u32>, StoreError> {
-    let all: Vec<Key> = (0..parts).map(|part| keys::campaign_part(tenant, id, part)).collect();
-    let there = table.existing(all.clone()).await?;
-    Ok((0..parts).zip(all).filter(|(_, key)| !there.contains(key)).map(|(part, _)| part).collect())
+    let mut missing: Vec<u32> = (0..parts).collect();
+    for head in table.get_many(missing.iter().map(|part| keys::campaign_part(tenant, id, *part)).collect()).await? {
+        let part = keys::part_number(&key_of(&head).sk);
+        if table.value::<Part>(head, &[])?.is_whole {
+            missing.retain(|missing| Some(*missing) != part);
+        }
+    }
+    Ok(missing)
 }
 
 /// Takes the file away, once all its rows are planned or never will be. By its keys: nothing of it is read.

@@ -548,8 +548,7 @@ impl<'a> Work<'a> {
     /// Goes on with the rows of a campaign. What the step comes to, unless it is through with them.
     async fn rows(&mut self, mut campaign: Campaign) -> Result<Option<Step>, ContextError> {
         if self.progress.position == 0 {
-            // What a crash may have left of it. Pieces of a part that was never whole have no head by which to find them:
-            // they go by themselves within a week.
+            // What a crash may have left of it.
             campaigns::drop_file(self.table, self.tenant, &campaign).await?;
             self.progress.left += u32::from(!campaign.is_over());
         }

@@ -171,7 +171,7 @@ async fn sweep_campaign(
     }
     if since > SETTLED {
         settle_tallies(cx, tenant, &campaign, now).await?;
-        if age > kept {
+        if since > kept {
             erasure::drop_campaign_rows(table, tenant, &campaign).await?;
         }
     }
