@@ -4,8 +4,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::{Method, StatusCode};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD as BASE64;
+
 use jiff::SignedDuration;
 use local::host::Host;
 use serde_json::{Value, json};
@@ -19,6 +18,7 @@ use shared::usecases::forget_contact::Certificate;
 use shared::usecases::tally_campaign::{Progress, tally_campaign};
 use shared::usecases::work_campaign::{AtHand, work_step};
 
+use crate::forgetting::{later, opened};
 use crate::machine::{delete, get, messages_of, post, put_bytes, quiet_machine, settle, tenant};
 use crate::tenants::{ask, items_of, platform};
 
@@ -97,26 +97,6 @@ fn reached(host: &Host) -> BTreeMap<String, usize> {
 
 fn once(numbers: &[&str]) -> BTreeMap<String, usize> {
     numbers.iter().map(|number| (number.to_string(), 1)).collect()
-}
-
-fn later(host: &Host, length: SignedDuration) {
-    host.clock.set(host.clock.now() + length);
-}
-
-/// The whole table as text, with everything in it that is sealed opened.
-async fn opened(host: &Host) -> String {
-    let keyring = host.cx.table().await.unwrap().keyring();
-    let mut all = String::new();
-    for item in host.aws.items() {
-        all.push_str(&item.to_string());
-        let place = item["pk"]["S"].as_str().unwrap();
-        for sealed in item.as_object().unwrap().values().filter_map(|value| value["B"].as_str()) {
-            let plain = keyring.open(place, &BASE64.decode(sealed).unwrap()).unwrap();
-            all.push_str(&String::from_utf8(plain).unwrap());
-        }
-        all.push('\n');
-    }
-    all
 }
 
 fn theirs(text: &str) -> Vec<&'static str> {

@@ -58,12 +58,12 @@ async fn stored(host: &Host, id: &str) -> Message {
     shared::store::messages::get_many(table, &tenant(), &[id]).await.unwrap().pop().unwrap()
 }
 
-fn later(host: &Host, length: SignedDuration) {
+pub fn later(host: &Host, length: SignedDuration) {
     host.clock.set(host.clock.now() + length);
 }
 
 /// The whole table as text, with everything in it that is sealed opened.
-async fn opened(host: &Host) -> String {
+pub async fn opened(host: &Host) -> String {
     let keyring = host.cx.table().await.unwrap().keyring();
     let mut all = String::new();
     for item in host.aws.items() {

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::http::response::Parts;
@@ -78,22 +77,17 @@ pub fn ledger(host: &Host) -> HashMap<(String, String), usize> {
     counts
 }
 
-/// The workspace's programs, built once in the profile of this test.
+/// A program of the workspace, built in the profile of this test.
 pub fn program(name: &str) -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let folder = BUILT.get_or_init(|| {
-        let release = !cfg!(debug_assertions);
-        let mut build = Command::new(env!("CARGO"));
-        // With the tests, so that the dependencies are those that `cargo test` has built, feature for feature.
-        build.current_dir(root()).args(["build", "--workspace", "--bins", "--tests", "--quiet"]);
-        if release {
-            build.arg("--release");
-        }
-        assert!(build.status().unwrap().success(), "the programs do not build");
-        // This test lies in <target>/<profile>/deps.
-        std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_path_buf()
-    });
-    folder.join(name)
+    let mut build = Command::new(env!("CARGO"));
+    // With the tests, so that the dependencies are those that `cargo test` has built, feature for feature.
+    build.current_dir(root()).args(["build", "--workspace", "--bin", name, "--test", "it", "--quiet"]);
+    if !cfg!(debug_assertions) {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success(), "the program does not build");
+    // This test lies in <target>/<profile>/deps.
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name)
 }
 
 /// Posts JSON to the API, as `role` of the sample school, and answers status and JSON.

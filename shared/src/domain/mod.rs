@@ -40,3 +40,4 @@ pub mod status;
 pub mod template;
 pub mod tenant;
 pub mod texts;
+mod way_out;

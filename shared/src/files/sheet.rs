@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE};
 
-use crate::domain::campaign::assess::without_fraction;
+use crate::domain::campaign::cells::without_fraction;
 use crate::domain::campaign::layout::{Layout, Place, TextEncoding, Whom};
 use crate::domain::contact::attribute_key;
 use crate::domain::phone::{PhoneNumber, Region, Strictness};

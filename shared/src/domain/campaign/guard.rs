@@ -9,6 +9,7 @@ use crate::domain::compose::is_sender;
 use crate::domain::contact::{Category, attribute_key};
 use crate::domain::lint;
 use crate::domain::template::{Template, TemplateError};
+use crate::domain::way_out::has_opt_out_text;
 
 /// What is added to marketing texts that lack it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -38,7 +39,7 @@ impl CampaignSettings {
         if text.chars().count() > LONGEST_OPT_OUT_TEXT {
             return Err(format!("optOutText: at most {LONGEST_OPT_OUT_TEXT} characters"));
         }
-        if !lint::has_opt_out_text(text) {
+        if !has_opt_out_text(text) {
             return Err("optOutText: name the word, as in 'Reply STOP to opt out.', or give null for no such text".into());
         }
         Ok(())
@@ -67,7 +68,7 @@ pub fn guarded(
     }
     let way_out = rails.opt_out_text.as_deref().map(literal).filter(|way_out| !way_out.is_empty());
     if let Some(way_out) = way_out
-        && !lint::has_opt_out_text(&said)
+        && !has_opt_out_text(&said)
     {
         let body = source.trim_end();
         let between = if body.contains('\n') { '\n' } else { ' ' };

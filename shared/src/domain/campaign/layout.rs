@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::consent::normalised;
+
 /// How the rows of a file are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Layout {
@@ -40,4 +42,9 @@ pub struct Place {
     pub offset: u32,
     /// The physical line, counted from 1.
     pub line: u32,
+}
+
+/// The name of a column in letters and digits alone, without case and accents.
+pub(super) fn plain(name: &str) -> String {
+    normalised(name).replace(' ', "")
 }

@@ -4,8 +4,12 @@
 //! order of the file; a preview and the run weigh by the same functions, so that what was shown is what goes.
 
 pub mod assess;
+pub(crate) mod cells;
+mod consent_columns;
+mod dates;
 pub mod finish;
 pub mod guard;
+mod last_order;
 pub mod layout;
 pub mod summary;
 
@@ -134,6 +138,19 @@ impl Excluded {
             Excluded::MissingVariable => "missing_variable",
             Excluded::TooLong => "too_long",
         }
+    }
+}
+
+/// Why a row gets nothing.
+#[derive(Clone, Debug, PartialEq)]
+struct Refusal {
+    why: Excluded,
+    detail: Option<String>,
+}
+
+impl Refusal {
+    fn new(why: Excluded, detail: impl Into<String>) -> Self {
+        Self { why, detail: Some(detail.into()) }
     }
 }
 
