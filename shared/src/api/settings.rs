@@ -57,8 +57,8 @@ pub async fn put(
     Ok(tagged(save_settings(&cx, &caller.tenant, change, now).await?))
 }
 
-/// Change some of the settings. `null` takes a value away: the default is back, but for `quietHours` and the alerts,
-/// where it means none. Takes the role `admin`.
+/// Change some of the settings. `null` takes a value away: the default is back, but for `quietHours`, `optOutText` and the
+/// alerts, where it means none. Takes the role `admin`.
 #[utoipa::path(
     patch, path = "/v1/tenants/{tenant}/settings", operation_id = "patch_settings", tag = "tenant",
     params(("tenant" = String, Path), ("If-Match" = Option<String>, Header, description = "Only if the settings still have this ETag: else 409 `changed`")),
@@ -208,7 +208,7 @@ fn says_nothing(value: &Value) -> bool {
 }
 
 /// Where `null` means none, and absence something else.
-const SAYS_NONE: [&str; 4] = ["quietHours", "failurePercent", "slowSeconds", "lowBalance"];
+const SAYS_NONE: [&str; 5] = ["quietHours", "failurePercent", "slowSeconds", "lowBalance", "optOutText"];
 
 /// RFC 7396, but that `null` stays where it says something.
 fn merged(target: Value, patch: &Value) -> Value {
@@ -316,6 +316,11 @@ mod tests {
             (json!({ "a": { "b": "c" } }), json!({ "a": { "b": "d", "c": null } }), json!({ "a": { "b": "d" } })),
             (json!({ "e": null }), json!({ "a": 1 }), json!({ "e": null, "a": 1 })),
             (json!({}), json!({ "a": { "bb": { "ccc": null } } }), json!({ "a": { "bb": {} } })),
+            (
+                json!({ "a": { "optOutText": "STOP" } }),
+                json!({ "a": { "optOutText": null } }),
+                json!({ "a": { "optOutText": null } }),
+            ),
             (json!({ "quietHours": { "from": "21:00" } }), json!({ "quietHours": null }), json!({ "quietHours": null })),
         ] {
             assert_eq!(merged(target, &patch), result, "{patch}");

@@ -103,7 +103,7 @@ pub struct Asked {
     /// At the end, however it ends, write what became of every row to this file.
     #[arg(long, value_name = "FILE.csv")]
     report: Option<PathBuf>,
-    /// What tells this campaign from another. By default it is made of FILE and the arguments that say what to send.
+    /// What tells this campaign from another. By default it is made of FILE and the arguments that say what to send: with a FILE that was changed it is another campaign.
     #[arg(long)]
     key: Option<String>,
     #[command(flatten)]
@@ -213,6 +213,11 @@ pub async fn campaign(asked: &Asked) -> Outcome {
         return Err(format!("there is no terminal to ask on: {instead}").into());
     }
     let file = read(path)?;
+    if let Some(path) = &asked.report {
+        // Better told now than when everybody has it.
+        let opened = File::options().create(true).append(true).open(path);
+        opened.map_err(|error| format!("{}: {error}", path.display()))?;
+    }
     let run = Run { api: &api, asked, known: RefCell::new(None) };
     let outcome = tokio::select! {
         outcome = run.go(file) => outcome,
@@ -497,10 +502,12 @@ fn question(campaign: &Campaign) -> String {
     format!("Send {} {messages} for {} {}?", count(plan.going), plan.cost, plan.currency)
 }
 
-/// What tells a campaign from another: what is sent, and to whom.
+/// What tells a campaign from another: what is sent, and to whom; not what somebody calls it.
 fn key(prefix: &str, request: &Map<String, Value>, file: &[u8]) -> String {
     let mut text = digest::Context::new(&digest::SHA256);
-    text.update(Value::from(request.clone()).to_string().as_bytes());
+    let said: Map<String, Value> =
+        request.iter().filter(|(field, _)| *field != "name").map(|(a, b)| (a.clone(), b.clone())).collect();
+    text.update(Value::from(said).to_string().as_bytes());
     text.update(b"\n");
     text.update(file);
     let hex: String = text.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -185,9 +185,13 @@ async fn follow_schedules(host: Host) {
             planned_on = Some(day);
             logged("lesson reminders could not be planned", schedule::lesson_reminders(&host.cx, scheduled(now)).await);
             logged("payment reminders could not be planned", schedule::payment_reminders(&host.cx, scheduled(now)).await);
-            for task in ["askAboutSilent", "recountDays", "sweepExpired"] {
-                logged(task, host.task(task, now).await);
-            }
+            // Beside the ticks, as on AWS: after a large campaign they take a while.
+            let host = host.clone();
+            tokio::spawn(async move {
+                for task in ["askAboutSilent", "recountDays", "sweepExpired"] {
+                    logged(task, host.task(task, now).await);
+                }
+            });
         }
         if watched_at.is_none_or(|at| now.duration_since(at) >= SignedDuration::from_hours(1)) {
             watched_at = Some(now);

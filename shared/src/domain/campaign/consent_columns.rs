@@ -5,42 +5,29 @@ use super::layout::{Layout, plain};
 use super::{Excluded, Refusal};
 use crate::domain::contact::Category;
 
-/// Columns that say who wants nothing at all.
-const OPTED_OUT: &[&str] = &[
-    "opted_out",
-    "opt_out",
-    "sms_opted_out",
-    "sms_opt_out",
-    "unsubscribed",
-    "sms_unsubscribed",
-    "do_not_text",
-    "do_not_sms",
-    "do_not_message",
-    "do_not_contact",
-    "dnd",
-];
-/// Columns that say who agreed to advertising. Those of e-mail alone are not among them.
+/// What a column's name holds that says who wants nothing at all, written as [`plain`] writes names.
+const OPTED_OUT: &[&str] = &["optedout", "optout", "unsubscribed", "donottext", "donotsms", "donotmessage", "donotcontact"];
+/// The same, of the whole name.
+const OPTED_OUT_WHOLE: &[&str] = &["dnd", "stop", "stopped"];
+/// What it holds that says who agreed to advertising.
 const AGREED: &[&str] = &[
-    "accepts_sms_marketing",
-    "sms_marketing",
-    "sms_marketing_consent",
-    "sms_marketing_status",
-    "marketing_consent",
-    "sms_consent",
-    "text_consent",
+    "marketing",
     "consent",
-    "opted_in",
-    "opt_in",
-    "sms_opted_in",
-    "sms_opt_in",
-    "marketing_opt_in",
-    "subscribed",
-    "sms_subscribed",
-    "accepts_sms",
-    "accepts_marketing",
+    "optin",
+    "optedin",
+    "subscri",
+    "acceptssms",
+    "acceptstext",
+    "receivetext",
+    "receivesms",
+    "oktotext",
+    "textok",
+    "permission",
 ];
+/// Such a column is of something else: of e-mail alone, or of when and how somebody agreed.
+const ELSE: &[&str] = &["email", "newsletter", "date", "time", "source", "level", "method", "updated", "campaign"];
 /// The column of what somebody wants nothing of.
-const OPTED_OUT_CATEGORIES: &str = "opted_out_categories";
+const OPTED_OUT_CATEGORIES: &str = "optedoutcategories";
 const YES: &[&str] = &["yes", "y", "true", "t", "1", "1.0", "on", "x", "ja", "oui", "si", "sí", "sim", "wahr", "vrai", "vero"];
 const NO: &[&str] = &["no", "n", "false", "f", "0", "0.0", "off", "nein", "nee", "non", "nao", "não", "falsch", "faux", "falso"];
 /// No, whatever was asked.
@@ -50,7 +37,7 @@ const UNSUBSCRIBED: &[&str] = &["unsubscribed", "opted out", "opted_out", "opted
 pub(super) struct Consent {
     pub(super) column: usize,
     /// As people are told of it.
-    name: &'static str,
+    name: String,
     says: Says,
 }
 
@@ -78,17 +65,22 @@ impl Consent {
 
 /// The columns that say who wants nothing of `category`. Whether somebody agreed matters for advertising alone.
 pub(super) fn consents(layout: &Layout, category: Category) -> Vec<Consent> {
-    let columns: Vec<String> = layout.columns.iter().map(|column| plain(column)).collect();
-    let agreed = if category == Category::Marketing { AGREED } else { &[] };
-    let all = OPTED_OUT.iter().map(|name| (*name, Says::OptedOut));
-    let all = all.chain([(OPTED_OUT_CATEGORIES, Says::Without(category))]);
-    let all = all.chain(agreed.iter().map(|name| (*name, Says::Agreed)));
-    let found = all.filter_map(|(name, says)| {
-        let key = plain(name);
-        let column = columns.iter().position(|known| *known == key)?;
-        Some(Consent { column, name, says })
-    });
-    found.collect()
+    let says = |name: &str| {
+        let holds = |words: &[&str]| words.iter().any(|word| name.contains(word));
+        if name == OPTED_OUT_CATEGORIES {
+            Some(Says::Without(category))
+        } else if holds(ELSE) {
+            None
+        } else if holds(OPTED_OUT) || OPTED_OUT_WHOLE.contains(&name) {
+            Some(Says::OptedOut)
+        } else if category == Category::Marketing && holds(AGREED) {
+            Some(Says::Agreed)
+        } else {
+            None
+        }
+    };
+    let columns = layout.columns.iter().enumerate();
+    columns.filter_map(|(column, name)| Some(Consent { column, name: name.clone(), says: says(&plain(name))? })).collect()
 }
 
 #[cfg(test)]
@@ -119,7 +111,21 @@ mod tests {
                 assert_eq!(out(marketing, column, no), None, "{column} {no}");
             }
         }
-        for column in ["Accepts SMS Marketing", "sms_marketing", "marketing_consent", "SMS Consent", "consent", "Opted-In"] {
+        let agreed = [
+            "Accepts SMS Marketing",
+            "sms_marketing",
+            "marketing_consent",
+            "SMS Consent",
+            "consent",
+            "Opted-In",
+            "Marketing Opt-In (SMS)",
+            "SMS Subscription Status",
+            "Text Opt In",
+            "Text Marketing",
+            "Receive Texts",
+            "OK to text",
+        ];
+        for column in agreed {
             for no in ["no", "FALSE", "0", "n", "off", "Unsubscribed"] {
                 assert!(out(marketing, column, no).is_some() && out(schedule, column, no).is_none(), "{column} {no}");
             }
@@ -127,12 +133,14 @@ mod tests {
                 assert_eq!(out(marketing, column, yes), None, "{column} {yes}");
             }
         }
-        assert_eq!(out(marketing, "Opted Out", "Yes"), opted_out("opted_out says 'Yes'"));
-        assert_eq!(out(marketing, "accepts_marketing", "no"), opted_out("accepts_marketing says 'no'"));
+        assert_eq!(out(marketing, "Opted Out", "Yes"), opted_out("optedout says 'Yes'"));
+        assert_eq!(out(marketing, "accepts_marketing", "no"), opted_out("acceptsmarketing says 'no'"));
         let listed = "lessons; Marketing";
-        assert_eq!(out(marketing, "opted_out_categories", listed), opted_out("opted_out_categories says 'lessons; Marketing'"));
+        assert_eq!(out(marketing, "opted_out_categories", listed), opted_out("optedoutcategories says 'lessons; Marketing'"));
         assert!(out(Category::Lessons, "Opted Out Categories", "payments|lessons").is_some());
         assert_eq!(out(schedule, "opted_out_categories", listed), None);
-        assert_eq!(out(marketing, "accepts_email_marketing", "no"), None);
+        for column in ["accepts_email_marketing", "Consent date", "marketing source", "Marketing Opt-In Level", "Notes", "Name"] {
+            assert_eq!(out(marketing, column, "no"), None, "{column}");
+        }
     }
 }
