@@ -6,10 +6,10 @@ use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 use local::host::Host;
 use serde_json::{Value, json};
+use shared::domain::campaign::layout::{LARGEST_PART, MOST_PARTS, MOST_ROWS};
 use shared::domain::money::Micros;
 use shared::domain::tenant::{Senders, Settings};
 use shared::store::{campaigns, meter, pace};
-use shared::usecases::complete_upload::{LARGEST_PART, MOST_PARTS, MOST_ROWS};
 
 use crate::machine::{capture, get, patch, post, post_multipart, put_bytes, quiet_machine, tenant, unconnected_machine};
 

@@ -86,14 +86,7 @@ fn terms() -> Terms {
     Terms {
         channel: Channel::Sms,
         category: Category::Marketing,
-        text: NamedTemplate {
-            name: "bench".into(),
-            category: Category::Marketing,
-            text: Template::parse(BODY).unwrap(),
-            active: true,
-            content_sid: None,
-            content_variables: Vec::new(),
-        },
+        text: NamedTemplate::new("bench", Category::Marketing, Template::parse(BODY).unwrap()),
         template: None,
         variables: BTreeMap::new(),
         media_urls: Vec::new(),

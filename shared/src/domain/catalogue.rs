@@ -147,15 +147,13 @@ pub const DEFAULT_TEMPLATES: &[DefaultTemplate] = &[
 ];
 
 impl DefaultTemplate {
+    /// As messages are made from it.
+    pub fn template(&self) -> Option<NamedTemplate> {
+        Some(NamedTemplate::new(self.name, self.category, Template::parse(self.text).ok()?))
+    }
+
     fn written(&self) -> Option<Written> {
-        let template = NamedTemplate {
-            name: self.name.to_string(),
-            category: self.category,
-            text: Template::parse(self.text).ok()?,
-            active: true,
-            content_sid: None,
-            content_variables: Vec::new(),
-        };
+        let template = self.template()?;
         Some(Written { template, description: Some(self.description.to_string()), trade: Some(self.trade) })
     }
 }

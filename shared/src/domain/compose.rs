@@ -333,15 +333,7 @@ fn find_template<'a>(name: &str, own: Option<&'a NamedTemplate>) -> Option<Cow<'
     if let Some(own) = own {
         return Some(Cow::Borrowed(own));
     }
-    let default = catalogue::default_template(name)?;
-    Some(Cow::Owned(NamedTemplate {
-        name: default.name.to_string(),
-        category: default.category,
-        text: Template::parse(default.text).ok()?,
-        active: true,
-        content_sid: None,
-        content_variables: Vec::new(),
-    }))
+    Some(Cow::Owned(catalogue::default_template(name)?.template()?))
 }
 
 /// Every variable without a value is named, not only the first.

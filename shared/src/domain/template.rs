@@ -42,6 +42,13 @@ pub struct NamedTemplate {
     pub content_variables: Vec<String>,
 }
 
+impl NamedTemplate {
+    /// A text that can be used, and that Twilio has not approved.
+    pub fn new(name: &str, category: Category, text: Template) -> Self {
+        Self { name: name.to_string(), category, text, active: true, content_sid: None, content_variables: Vec::new() }
+    }
+}
+
 /// A template with what is told of it to whoever chooses one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Written {

@@ -2,21 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::create_campaign::invalid;
-use super::send_message::SendError;
+use super::send_message::{SendError, invalid};
 use crate::context::Context;
+use crate::domain::campaign::layout::{LARGEST_PART, MOST_PARTS};
 use crate::domain::compose::FieldError;
 use crate::domain::tenant::TenantId;
 use crate::store::campaigns::{self, Campaign, Stage};
 
-/// Bytes of a part: a request carries it well.
-pub const LARGEST_PART: usize = 2 * 1024 * 1024;
-/// Of one file.
-pub const MOST_PARTS: u32 = 64;
-/// Bytes of a file, 128 MiB: however it is cut, its parts hold no more.
-pub const LARGEST_FILE: usize = MOST_PARTS as usize * LARGEST_PART;
-/// Of one file: while it is planned, the numbers of all rows that go are remembered.
-pub const MOST_ROWS: u32 = 2_000_000;
 /// So many of the parts that are missing are named.
 const MOST_NAMED: usize = 20;
 /// Somebody else may change the campaign meanwhile.

@@ -11,13 +11,12 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use tokio::time::Instant;
 
-use super::complete_upload::LARGEST_PART;
 use super::plan_campaign::{Memory, plan_step};
-use super::send_message::{SendError, asked_id};
+use super::send_message::{SendError, asked_id, invalid};
 use super::weigh_rows::{Scales, day};
 use crate::context::{Context, ContextError};
 use crate::domain::campaign::guard::{CampaignSettings, guarded};
-use crate::domain::campaign::layout::{Layout, Place};
+use crate::domain::campaign::layout::{LARGEST_PART, Layout, Place};
 use crate::domain::campaign::summary::Summary;
 use crate::domain::campaign::{PREFIX, Terms};
 use crate::domain::catalogue;
@@ -97,10 +96,6 @@ const MOST_DAYS: u32 = 3660;
 const SMALL: usize = 300_000;
 /// The minute tick goes on after so long.
 const LONGEST_PLANNING: Duration = Duration::from_secs(20);
-
-pub(super) fn invalid(error: FieldError) -> SendError {
-    SendError::Invalid(vec![error])
-}
 
 /// Makes the campaign that `request` asks for, or says what became of it since it was first asked.
 ///
@@ -380,14 +375,7 @@ fn written(body: &str, errors: &mut Vec<FieldError>) -> Option<NamedTemplate> {
         return None;
     }
     match Template::parse(body) {
-        Ok(text) => Some(NamedTemplate {
-            name: String::new(),
-            category: Category::Marketing,
-            text,
-            active: true,
-            content_sid: None,
-            content_variables: Vec::new(),
-        }),
+        Ok(text) => Some(NamedTemplate::new("", Category::Marketing, text)),
         Err(error) => {
             errors.push(FieldError::new("body", "bad_template", error));
             None

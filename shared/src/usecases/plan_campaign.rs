@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::complete_upload::MOST_ROWS;
 use super::weigh_rows::{Scales, Stretch, day, weigh_rows};
 use crate::context::{Context, ContextError};
 use crate::domain::campaign::Row;
 use crate::domain::campaign::assess::Seen;
-use crate::domain::campaign::layout::Place;
+use crate::domain::campaign::layout::{MOST_ROWS, Place};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::files::sheet;
 use crate::store::StoreError;

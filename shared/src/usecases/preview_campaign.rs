@@ -5,10 +5,10 @@ use std::borrow::Cow;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::create_campaign::{CampaignRequest, Source, checked_terms, file, head, invalid};
+use super::create_campaign::{CampaignRequest, Source, checked_terms, file, head};
 use super::dispatch::claim;
 use super::dispatch::pacing::length;
-use super::send_message::SendError;
+use super::send_message::{SendError, invalid};
 use super::weigh_rows::{Scales, Stretch, day, weigh_rows};
 use crate::context::{Context, ContextError};
 use crate::domain::campaign::assess::Seen;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::preview_message::{Preview, preview_message};
-use super::send_message::{Request, SendError};
+use super::send_message::{Request, SendError, invalid};
 use crate::context::Context;
 use crate::domain::catalogue::{self, Listed};
 use crate::domain::channel::Channel;
@@ -116,10 +116,6 @@ fn anybody(settings: &Settings) -> String {
     let valid = |sender: &str| PhoneNumber::parse(sender, &settings.default_region, Strictness::Valid).ok();
     let own = senders.into_iter().flatten().find_map(valid);
     own.map_or_else(|| ANYBODY.to_string(), |number| number.e164().to_string())
-}
-
-fn invalid(error: FieldError) -> SendError {
-    SendError::Invalid(vec![error])
 }
 
 /// What a message calls its body is the template's text.

@@ -42,6 +42,11 @@ impl From<crate::store::StoreError> for SendError {
     }
 }
 
+/// One field alone is wrong.
+pub(super) fn invalid(error: FieldError) -> SendError {
+    SendError::Invalid(vec![error])
+}
+
 /// Sends what `request` asks for, or says what became of it when it was first asked.
 ///
 /// # Errors

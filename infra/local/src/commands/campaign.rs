@@ -22,9 +22,9 @@ use ring::digest;
 use serde_json::{Map, Value, json};
 use shared::clock;
 use shared::domain::campaign::PREFIX;
+use shared::domain::campaign::layout::{LARGEST_FILE, LARGEST_PART};
 use shared::domain::message::is_derived;
 use shared::store::campaigns::{Pause, Stage};
-use shared::usecases::complete_upload::{LARGEST_FILE, LARGEST_PART};
 use tokio::sync::oneshot;
 
 use self::client::{Api, CallError};

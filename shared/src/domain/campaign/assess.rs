@@ -369,14 +369,7 @@ mod tests {
     }
 
     fn terms(text: &str) -> Terms {
-        let text = NamedTemplate {
-            name: String::new(),
-            category: Category::Marketing,
-            text: Template::parse(text).unwrap(),
-            active: true,
-            content_sid: None,
-            content_variables: Vec::new(),
-        };
+        let text = NamedTemplate::new("", Category::Marketing, Template::parse(text).unwrap());
         Terms {
             channel: Channel::Sms,
             category: Category::Marketing,

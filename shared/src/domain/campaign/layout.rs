@@ -1,8 +1,17 @@
-//! How a campaign's file is laid out, and a place in it. Read by `files::sheet`.
+//! How a campaign's file is laid out, a place in it, and how large it may be. Read by `files::sheet`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::domain::consent::normalised;
+
+/// Bytes of a part: a request carries it well.
+pub const LARGEST_PART: usize = 2 * 1024 * 1024;
+/// Of one file.
+pub const MOST_PARTS: u32 = 64;
+/// Bytes of a file, 128 MiB: however it is cut, its parts hold no more.
+pub const LARGEST_FILE: usize = MOST_PARTS as usize * LARGEST_PART;
+/// Of one file: while it is planned, the numbers of all rows that go are remembered.
+pub const MOST_ROWS: u32 = 2_000_000;
 
 /// How the rows of a file are read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
