@@ -1,7 +1,5 @@
 //! What a tenant sets up for itself: settings, its account at Twilio; and what it is told when something is amiss.
 
-use std::sync::Arc;
-
 use axum::body::to_bytes;
 use axum::http::{HeaderMap, Method, StatusCode};
 use jiff::{SignedDuration, Timestamp};
@@ -14,9 +12,9 @@ use shared::context::Context;
 use shared::domain::lesson::{Lesson, LessonStatus, Students};
 use shared::domain::money::Micros;
 use shared::domain::tenant::Senders;
+use shared::http_client;
 use shared::store::tenants;
 use shared::usecases::save_lessons::save_lessons;
-use shared::{api, http_client};
 
 use crate::machine::{delete, get, get_text, messages_of, patch, post, put, quiet_machine, settle, tenant, unconnected_machine};
 
@@ -72,10 +70,10 @@ async fn diagnosis(host: &Host) -> Value {
 }
 
 /// The same machine, whose way to Twilio is cut.
-fn without_twilio(mut host: Host) -> Host {
+fn without_twilio(host: Host) -> Host {
     let config = Config { twilio_api_base: "http://127.0.0.1:1".into(), ..host.cx.config.clone() };
-    host.cx = Arc::new(Context::with_transport(config, http_client::new(), host.aws.http_client()));
-    host
+    let cx = Context::with_transport(config, http_client::new(), host.aws.http_client());
+    host.restarted(cx)
 }
 
 /// Calls `/settings` as an admin does, with `If-Match`: status, `ETag` and JSON.
@@ -89,7 +87,7 @@ async fn settings_call(host: &Host, method: Method, if_match: Option<&str>, body
     let body = body.to_string().into();
     let path = "/v1/tenants/sample/settings";
     let event = gateway::event(&method, path, None, &headers, &body, Some(claims), host.clock.now());
-    let (parts, body) = gateway::invoke(api::manage_tenant(host.cx.clone()), event).await.into_parts();
+    let (parts, body) = host.functions.api(event).await.into_parts();
     let tag = parts.headers.get("etag").map(|tag| tag.to_str().unwrap().to_string()).unwrap_or_default();
     let json = serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap_or(Value::Null);
     (parts.status, tag, json)

@@ -1,7 +1,7 @@
 //! Replies that act: a reminder asks, and what is answered stands on it.
 
 use jiff::{SignedDuration, Timestamp};
-use local::host::{Host, scheduled};
+use local::host::Host;
 use local::twilio::InboundText;
 use serde_json::{Value, json};
 use shared::domain::answer::Answer;
@@ -9,7 +9,6 @@ use shared::domain::channel::Channel;
 use shared::domain::lesson::{Lesson, LessonStatus, Students};
 use shared::domain::message::{Message, Status};
 use shared::domain::reminder::Kind;
-use shared::schedule;
 use shared::store::lessons;
 
 use crate::machine::{get, messages_of, quiet_machine, settle, tenant};
@@ -47,7 +46,7 @@ async fn remind(host: Host, subjects: &[&str], channels: usize) -> Host {
     };
     let all: Vec<Lesson> = subjects.iter().enumerate().map(lesson).collect();
     lessons::put_many(host.cx.table().await.unwrap(), &tenant(), &all).await.unwrap();
-    schedule::lesson_reminders(&host.cx, scheduled(now)).await.unwrap();
+    host.plan_lessons(now).await.unwrap();
     settle(&host, SignedDuration::from_mins(subjects.len() as i64 + 1)).await;
     assert_eq!(host.twilio.ledger().len(), subjects.len() * channels);
     host

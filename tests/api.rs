@@ -3,10 +3,9 @@
 use axum::body::to_bytes;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
-use local::gateway::{event, invoke};
+use local::gateway::event;
 use local::simulate;
 use serde_json::{Value, json};
-use shared::api;
 
 use crate::machine::{machine, sample, tenant};
 
@@ -22,7 +21,7 @@ async fn the_log_shows_what_happened_to_its_own_tenant_only() {
     simulate::run(&host, &tenant(), &folder, span, span.from, |_| {}).await.unwrap();
     let get = async |path: &str, query: &str, claims: Value| {
         let event = event(&Method::GET, path, Some(query), &HeaderMap::new(), &Bytes::new(), Some(claims), span.from);
-        let response = invoke(api::manage_tenant(host.cx.clone()), event).await;
+        let response = host.functions.api(event).await;
         (response.status(), body(response).await)
     };
     let viewer = json!({ "tenant": "sample", "role": "viewer" });
@@ -96,13 +95,23 @@ async fn a_webhook_that_twilio_did_not_sign_changes_nothing() {
 async fn what_is_no_route_is_an_honest_404() {
     let (_, span) = sample();
     let host = machine(span.from).await;
-    for router in [api::send_message(host.cx.clone()), api::manage_tenant(host.cx.clone()), api::twilio_webhook(host.cx.clone())]
-    {
-        let event = event(&Method::GET, "/v1/nothing", None, &HeaderMap::new(), &Bytes::new(), None, span.from);
-
-        let response = invoke(router, event).await;
+    let ask = async |method: Method, path: &str| {
+        let event = event(&method, path, None, &HeaderMap::new(), &Bytes::new(), None, span.from);
+        if path.starts_with("/twilio") { host.functions.webhook(event).await } else { host.functions.api(event).await }
+    };
+    let below = "/v1/tenants/sample";
+    for (method, path) in [
+        (Method::POST, format!("{below}/messages/x/nothing")),
+        (Method::GET, format!("{below}/nothing")),
+        (Method::GET, "/twilio/nothing".to_string()),
+    ] {
+        let response = ask(method, &path).await;
 
         assert_eq!(response.headers()["content-type"], "application/problem+json");
         assert_eq!(response.status(), StatusCode::NOT_FOUND);
     }
+
+    // No function is asked: API Gateway's own words.
+    let response = ask(Method::GET, "/v2").await;
+    assert_eq!((response.status(), body(response).await), (StatusCode::NOT_FOUND, json!({ "message": "Not Found" })));
 }

@@ -11,7 +11,6 @@ use jiff::{SignedDuration, Timestamp};
 use local::gateway;
 use local::host::Host;
 use serde_json::{Value, json};
-use shared::api;
 use shared::domain::consent::{Scope, Wish};
 use shared::domain::contact::{Category, Contact};
 use shared::domain::evidence::{Entry, Method as How};
@@ -58,7 +57,7 @@ async fn call(
     }
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let event = gateway::event(&method, path, query, &map, &Bytes::from(body.to_string()), claims, host.clock.now());
-    let (parts, body) = gateway::invoke(api::manage_tenant(host.cx.clone()), event).await.into_parts();
+    let (parts, body) = host.functions.api(event).await.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }

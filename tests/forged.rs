@@ -6,7 +6,6 @@ use local::gateway;
 use local::host::Host;
 use local::twilio::{Callback, InboundText, sign, signed};
 use serde_json::{Value, json};
-use shared::api;
 use shared::context::twilio_secret;
 use shared::secrets;
 
@@ -61,7 +60,7 @@ async fn post_raw(host: &Host, url: &str, kind: &str, signature: Option<&str>, b
         headers.insert("x-twilio-signature", signature.parse().unwrap());
     }
     let event = gateway::event(&Method::POST, path, query, &headers, &body, None, host.clock.now());
-    let response = gateway::invoke(api::twilio_webhook(host.cx.clone()), event).await;
+    let response = host.functions.webhook(event).await;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, String::from_utf8_lossy(&body).into_owned())

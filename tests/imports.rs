@@ -6,7 +6,6 @@ use jiff::SignedDuration;
 use local::gateway;
 use local::host::Host;
 use serde_json::{Value, json};
-use shared::api;
 use shared::store::jobs::{self, Stage};
 use shared::store::{contacts, lessons};
 use shared::usecases::import::import_step;
@@ -30,7 +29,7 @@ async fn upload(
     let claims = json!({ "tenant": "sample", "role": role, "sub": "user-1" });
     let (path, file) = (format!("/v1/tenants/sample{path}"), Bytes::copy_from_slice(file.as_ref()));
     let event = gateway::event(&Method::POST, &path, None, &headers, &file, Some(claims), host.clock.now());
-    let response = gateway::invoke(api::manage_tenant(host.cx.clone()), event).await;
+    let response = host.functions.api(event).await;
     let status = response.status();
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, serde_json::from_slice(&body).unwrap_or(Value::Null))

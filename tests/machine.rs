@@ -16,7 +16,6 @@ use local::school_folder::{self, SchoolFolder};
 use local::simulate::{self, Span};
 use local::twilio::Account;
 use serde_json::{Value, json};
-use shared::api;
 use shared::domain::message::Message;
 use shared::domain::money::Micros;
 use shared::domain::tenant::{Settings, TenantId, Types};
@@ -191,10 +190,7 @@ async fn answer(host: &Host, method: Method, role: &str, path: &str, headers: He
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let path = format!("/v1/tenants/sample{path}");
     let event = gateway::event(&method, &path, query, &headers, &body, Some(claims), host.clock.now());
-    let cx = host.cx.clone();
-    let is_sending = method == Method::POST && gateway::is_sending(&path);
-    let function = if is_sending { api::send_message(cx) } else { api::manage_tenant(cx) };
-    let response = gateway::invoke(function, event).await;
+    let response = host.functions.api(event).await;
     let (parts, body) = response.into_parts();
     (parts, axum::body::to_bytes(body, usize::MAX).await.unwrap())
 }

@@ -1,13 +1,12 @@
 //! Never twice, never lost: everything that AWS and Twilio may repeat, repeated.
 
 use jiff::SignedDuration;
-use local::host::{Host, scheduled};
+use local::host::Host;
 use local::simulate::{self, Span};
 use local::twilio::{Fault, Rule};
 use shared::domain::channel::Channel;
 use shared::domain::message::{Reason, Status};
 use shared::domain::money::Micros;
-use shared::schedule;
 use shared::store::{due, meter};
 
 use crate::machine::{all_messages, ledger, machine, sample, tenant};
@@ -19,12 +18,9 @@ async fn run_with_everything_doubled(host: &Host, span: Span) {
     let mut now = span.from;
     while now < span.until {
         host.clock.set(now);
-        let (first, second) = tokio::join!(
-            schedule::lesson_reminders(&host.cx, scheduled(now)),
-            schedule::lesson_reminders(&host.cx, scheduled(now))
-        );
+        let (first, second) = tokio::join!(host.plan_lessons(now), host.plan_lessons(now));
         first.and(second).unwrap();
-        schedule::payment_reminders(&host.cx, scheduled(now)).await.unwrap();
+        host.plan_payments(now).await.unwrap();
         let (a, b, c) = tokio::join!(host.tick(now), host.tick(now), host.tick(now));
         a.and(b).and(c).unwrap();
         let due = due::next_due(host.cx.table().await.unwrap(), &tenant).await.unwrap();

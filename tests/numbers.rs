@@ -199,7 +199,7 @@ async fn what_cannot_be_bought_says_why() {
 }
 
 /// The same machine, whose first purchase is made, but whose answer is lost on the way.
-async fn losing_the_answer(mut host: Host) -> Host {
+async fn losing_the_answer(host: Host) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let is_lost = Arc::new(AtomicBool::new(false));
@@ -227,8 +227,8 @@ async fn losing_the_answer(mut host: Host) -> Host {
     });
     tokio::spawn(async move { axum::serve(listener, proxy).await });
     let config = Config { twilio_api_base: format!("http://{address}"), ..host.cx.config.clone() };
-    host.cx = Arc::new(Context::with_transport(config, http_client::new(), host.aws.http_client()));
-    host
+    let cx = Context::with_transport(config, http_client::new(), host.aws.http_client());
+    host.restarted(cx)
 }
 
 /// B1: after an answer that was lost, the same key looks first, and buys nothing twice.

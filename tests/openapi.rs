@@ -105,7 +105,7 @@ async fn the_document_is_served() {
         host.clock.now(),
     );
 
-    let response = local::gateway::invoke(shared::api::manage_tenant(host.cx.clone()), event).await;
+    let response = host.functions.api(event).await;
 
     assert_eq!(response.status(), StatusCode::OK);
     let body = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();

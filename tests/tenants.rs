@@ -5,7 +5,6 @@ use jiff::SignedDuration;
 use local::gateway;
 use local::host::Host;
 use serde_json::{Value, json};
-use shared::api;
 use shared::context::twilio_secret;
 use shared::domain::message::{Reason, Status};
 use shared::domain::tenant::TenantId;
@@ -49,9 +48,7 @@ pub async fn ask_text(
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     let body = body.to_string().into();
     let event = gateway::event(&method, path, query, &headers, &body, claims.cloned(), host.clock.now());
-    let is_sending = method == Method::POST && gateway::is_sending(path);
-    let function = if is_sending { api::send_message(host.cx.clone()) } else { api::manage_tenant(host.cx.clone()) };
-    let response = gateway::invoke(function, event).await;
+    let response = host.functions.api(event).await;
     let status = response.status();
     let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
     (status, String::from_utf8_lossy(&bytes).into_owned())
@@ -309,15 +306,7 @@ async fn a_deleted_tenant_leaves_nothing_but_word_of_it() {
     let (status, problem) = ask(&host, &platform(), Method::POST, "/v1/tenants/other/resume", &Value::Null).await;
     assert_eq!((status, code(&problem)), (StatusCode::CONFLICT, Some("deleted")));
 
-    let mut told = Value::Null;
-    for _ in 0..10 {
-        host.clock.set(host.clock.now() + SignedDuration::from_mins(2));
-        host.tick(host.clock.now()).await.unwrap();
-        told = ask(&host, &platform(), Method::GET, "/v1/tenants/other", &Value::Null).await.1;
-        if told["state"] == "deleted" {
-            break;
-        }
-    }
+    let told = once_deleted(&host).await;
 
     assert_eq!((&told["state"], &told["name"]), (&json!("deleted"), &Value::Null), "{told}");
     assert_eq!((&told["deletion"]["finished"], &told["deletion"]["job"]), (&json!(true), &begun["deletion"]["job"]));
@@ -337,6 +326,31 @@ async fn a_deleted_tenant_leaves_nothing_but_word_of_it() {
     assert_eq!(listed["items"].as_array().unwrap().len(), 1);
     // The nights go on without it.
     host.tick(host.clock.now()).await.unwrap();
+}
+
+/// What the platform is told of the other tenant once the minute ticks have deleted it, if they do.
+async fn once_deleted(host: &Host) -> Value {
+    let mut told = Value::Null;
+    for _ in 0..10 {
+        host.clock.set(host.clock.now() + SignedDuration::from_mins(2));
+        host.tick(host.clock.now()).await.unwrap();
+        told = ask(host, &platform(), Method::GET, "/v1/tenants/other", &Value::Null).await.1;
+        if told["state"] == "deleted" {
+            break;
+        }
+    }
+    told
+}
+
+#[tokio::test]
+async fn a_tenant_that_never_had_an_account_is_deleted_too() {
+    let host = quiet_machine(|_| {}).await;
+    make_other(&host).await;
+
+    ask(&host, &platform(), Method::POST, "/v1/tenants/other/suspend", &json!({})).await;
+    ask(&host, &platform(), Method::DELETE, "/v1/tenants/other", &Value::Null).await;
+
+    assert_eq!(once_deleted(&host).await["state"], "deleted");
 }
 
 /// S0-107, S1-92, S1-93, S3-82: the page comes without a token and brings nothing from elsewhere.

@@ -131,17 +131,3 @@ fn the_front_pages_stay_short() {
         assert!(lines <= most, "{page} has {lines} lines");
     }
 }
-
-/// The table of `template.yaml` is the one that the code uses.
-#[test]
-fn the_template_has_every_index_of_the_code() {
-    use shared::store::keys::{ABOUT, DUE, TIME};
-    let template = fs::read_to_string(root().join("template.yaml")).unwrap();
-    for index in [DUE, TIME, ABOUT] {
-        for word in
-            [format!("IndexName: {}", index.name), format!("AttributeName: {}", index.pk), format!("AttributeName: {}", index.sk)]
-        {
-            assert!(template.contains(&word), "template.yaml lacks '{word}'");
-        }
-    }
-}

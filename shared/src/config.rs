@@ -19,6 +19,8 @@ pub struct Config {
     pub twilio_api_base: String,
     /// What the names of our secrets begin with: `SECRET_PREFIX`, by default `carillon`.
     pub secret_prefix: String,
+    /// What CloudWatch keeps our metrics under: `METRICS_NAMESPACE`, by default `Carillon`.
+    pub metrics_namespace: String,
     pub aws: Aws,
 }
 
@@ -70,6 +72,21 @@ impl Aws {
 #[error("these environment variables are not set: {}", .0.join(", "))]
 pub struct MissingVariables(pub Vec<&'static str>);
 
+/// The variables without which no function starts.
+pub fn required() -> Vec<&'static str> {
+    Config::read(|_| None).map_or_else(|missing| missing.0, |_| Vec::new())
+}
+
+/// Every variable that is read.
+pub fn variables() -> Vec<String> {
+    let read = std::cell::RefCell::new(Vec::new());
+    let _ = Config::read(|name| {
+        read.borrow_mut().push(name.to_string());
+        None
+    });
+    read.into_inner()
+}
+
 impl Config {
     /// # Errors
     /// [`MissingVariables`] names every variable that the template must set.
@@ -93,6 +110,7 @@ impl Config {
             public_url: required("PUBLIC_URL").trim_end_matches('/').to_string(),
             twilio_api_base: variable("TWILIO_API_BASE").unwrap_or_else(|| "https://api.twilio.com".into()),
             secret_prefix: variable("SECRET_PREFIX").unwrap_or_else(|| "carillon".into()),
+            metrics_namespace: variable("METRICS_NAMESPACE").unwrap_or_else(|| "Carillon".into()),
             aws: Aws {
                 region: required("AWS_REGION"),
                 access_key_id: required("AWS_ACCESS_KEY_ID"),

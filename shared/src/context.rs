@@ -1,7 +1,7 @@
 //! What a use case works with: the adapters, made once, and a minute's memory of settings and credentials.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_runtime_api::shared::IntoShared;
@@ -17,17 +17,21 @@ use crate::http_client;
 use crate::secrets::{self, SecretsError};
 use crate::store::seal::{KeySecret, Keyring};
 use crate::store::{self, StoreError, Table, templates, tenants};
+use crate::telemetry;
 use crate::twilio::concurrency::Window;
 use crate::twilio::credentials::Credentials;
 use crate::{events, queue};
+
+/// A client that not every function needs: made when it is first used.
+pub type Lazy<C> = LazyLock<C, Box<dyn FnOnce() -> C + Send>>;
 
 /// The adapters of one process. Making it touches no network.
 pub struct Context {
     pub config: Config,
     pub http: reqwest::Client,
     pub secrets: secrets::Client,
-    pub queue: queue::Client,
-    pub events: events::Client,
+    pub queue: Lazy<queue::Client>,
+    pub events: Lazy<events::Client>,
     dynamodb: store::Client,
     table: OnceCell<Table>,
     settings: Remembered<Settings>,
@@ -131,6 +135,21 @@ pub enum ContextError {
 }
 
 impl Context {
+    /// What every function begins with: logs, what the environment says, the adapters. If the environment lacks
+    /// anything, the process ends, and its last line names all that is missing.
+    pub fn start() -> Self {
+        let config = Config::from_env();
+        let namespace = config.as_ref().map(|config| config.metrics_namespace.clone()).unwrap_or_default();
+        telemetry::start(namespace);
+        match config {
+            Ok(config) => Self::new(config),
+            Err(error) => {
+                tracing::error!(%error, "the function cannot start");
+                std::process::exit(1)
+            }
+        }
+    }
+
     pub fn new(config: Config) -> Self {
         let http = http_client::new();
         let transport = SdkTransport(http.clone()).into_shared();
@@ -140,11 +159,13 @@ impl Context {
     /// With another way to AWS: in process, for `infra/local`.
     pub fn with_transport(config: Config, http: reqwest::Client, transport: SharedHttpClient) -> Self {
         let aws = |service| aws_client::sdk_config(&config.aws, service, transport.clone());
+        let (sqs, event_bridge) = (aws(Service::Sqs), aws(Service::EventBridge));
         Self {
+            // Every function needs these two, and starting is when it has the most CPU.
             dynamodb: store::Client::new(&aws(Service::DynamoDb)),
             secrets: secrets::Client::new(&aws(Service::SecretsManager)),
-            queue: queue::Client::new(&aws(Service::Sqs)),
-            events: events::Client::new(&aws(Service::EventBridge)),
+            queue: LazyLock::new(Box::new(move || queue::Client::new(&sqs))),
+            events: LazyLock::new(Box::new(move || events::Client::new(&event_bridge))),
             http,
             table: OnceCell::new(),
             settings: Remembered::default(),

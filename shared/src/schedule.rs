@@ -3,6 +3,8 @@
 //!
 //! Use cases are boxed here: their futures nest too deep for the compiler otherwise.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use crate::context::{Context, ContextError};
 use crate::domain::school_event::SchoolEvent;
 use crate::domain::tenant::TenantId;
 use crate::queue::Hint;
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, Metric, measure};
 use crate::usecases::ask_about_silent::ask_about_silent;
 use crate::usecases::dispatch::{Run, dispatch_due, dispatch_hinted};
 use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
@@ -21,12 +23,19 @@ use crate::usecases::sweep_expired::sweep_expired;
 use crate::usecases::watch_health::watch_health;
 
 /// Why an event was not dealt with; Lambda repeats it.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 pub enum EventFailure {
     #[error(transparent)]
     Context(#[from] ContextError),
     #[error("this is not the JSON of an event that this function is for")]
     NotOurs(#[source] serde_json::Error),
+}
+
+/// What `lambda_runtime` logs of a failure: the same as we do, once.
+impl fmt::Debug for EventFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&Chain(self), f)
+    }
 }
 
 /// What we read of an EventBridge event.
@@ -72,6 +81,10 @@ pub enum Task {
     WatchHealth,
 }
 
+impl Task {
+    pub const ALL: [Self; 4] = [Self::AskAboutSilent, Self::RecountDays, Self::SweepExpired, Self::WatchHealth];
+}
+
 /// `dispatchMessages`: hints of the queue, the minute tick, or a task. Unlike the plans, it goes by the clock and not
 /// by the event's time: leases and quiet hours are about when a message really goes.
 pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
@@ -84,6 +97,9 @@ pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Re
     }
     envelope(event)?;
     let dispatched = Box::pin(dispatch_due(cx, now)).await?;
+    Metric::OF_TICK.into_iter().for_each(|metric| measure(metric, 0));
+    measure(Metric::Stuck, dispatched.stuck);
+    measure(Metric::LateSeconds, dispatched.late.as_secs().unsigned_abs());
     Ok(json!({ "dispatched": dispatched.messages.len() }))
 }
 

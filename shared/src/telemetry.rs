@@ -1,23 +1,51 @@
-//! Logs: structured JSON lines, once per failure, with ids and never a body, a token or a whole number.
+//! Logs and metrics: structured JSON lines, once per failure, with ids and never a body, a token or a whole number; what
+//! is counted is in `metrics.rs`.
+
+mod metrics;
 
 use std::error::Error;
 use std::fmt;
+use std::io::{self, Write};
 
 use tracing::Level;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+pub use metrics::{METRICS, Metric, count, measure, moved};
 
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
 use crate::domain::tenant::TenantId;
+use metrics::Embedded;
 
-/// Starts JSON logging at `info`. Called once, by each function's `main`.
-pub fn start() {
+/// Where `lambda_runtime` opens the span of an invocation: every line within it names the request's and the trace's id.
+const INVOCATIONS: &str = "lambda_runtime::layers::trace";
+
+/// Starts JSON logging at `info`, and metrics in `namespace`. Called once, by each function.
+pub fn start(namespace: String) {
     // `Targets` and not `EnvFilter`, whose regular expressions are half a megabyte of each function.
-    let levels = Targets::new().with_default(Level::INFO).with_target("aws", Level::WARN).with_target("lambda", Level::WARN);
-    let lines = tracing_subscriber::fmt::layer().json().with_current_span(true);
-    let _ = tracing_subscriber::registry().with(lines).with(levels).try_init();
+    let levels = Targets::new()
+        .with_default(Level::INFO)
+        .with_target("aws", Level::WARN)
+        .with_target("lambda", Level::WARN)
+        .with_target(INVOCATIONS, Level::INFO);
+    // The list of spans would say the one span again.
+    let lines = tracing_subscriber::fmt::layer().json().with_current_span(true).with_span_list(false);
+    let lines = lines.with_filter(filter_fn(|metadata| metadata.target() != METRICS));
+    // A log that cannot be written is nothing that a function could help.
+    let metrics = Embedded::new(namespace, |line: &str| _ = writeln!(io::stdout(), "{line}"));
+    let _ = tracing_subscriber::registry().with(lines).with(metrics).with(levels).try_init();
+    log_panics();
+}
+
+/// A panic as a line like any other. Where it was, but not what it said: that may quote the text that it stumbled over.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(at, "a panic");
+    }));
 }
 
 /// The target of the lines that tell a message's fate.

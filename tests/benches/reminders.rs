@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod school;
 mod stand_in;
 
 use std::collections::BTreeMap;
@@ -11,9 +12,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use local::host::scheduled;
-use shared::domain::contact::{Contact, Number};
-use shared::domain::lesson::{Lesson, LessonStatus, Students};
-use shared::domain::phone::PhoneNumber;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::schedule;
 use shared::store::{due, lessons};
@@ -24,7 +22,7 @@ const CONTACTS: usize = 10_000;
 /// Contacts of one lesson.
 const CLASS: usize = 20;
 
-fn school(start: Timestamp) -> School {
+fn records(start: Timestamp) -> School {
     let settings: Settings = serde_json::from_value(serde_json::json!({
         "name": "Bench", "timeZone": "America/New_York", "defaultRegion": "US",
         "senders": { "sms": "+15005550006" },
@@ -33,42 +31,9 @@ fn school(start: Timestamp) -> School {
         "prices": { "sms": "0.0079", "whatsapp": "0.0050" },
     }))
     .unwrap();
-    let contact = |number: usize| Contact {
-        id: format!("C{number:05}"),
-        name: format!("Student {number}"),
-        phone: Number::Usable(
-            PhoneNumber::parse(&format!("+1555{:07}", 2_000_000 + number), &settings.default_region, settings.strictness())
-                .unwrap(),
-        ),
-        whatsapp: Number::Absent,
-        email: None,
-        channel: None,
-        time_zone: None,
-        groups: Vec::new(),
-        quiet_hours: None,
-        opted_out: false,
-        opted_out_categories: Default::default(),
-        attributes: BTreeMap::new(),
-        former_numbers: Default::default(),
-    };
-    let lesson = |number: usize| Lesson {
-        id: format!("L{number:05}"),
-        subject: "Piano".into(),
-        teacher: "Ms. Rivera".into(),
-        starts_at: start,
-        time_zone: settings.time_zone.clone(),
-        students: Students {
-            contacts: (number * CLASS..(number + 1) * CLASS).map(|contact| format!("C{contact:05}")).collect(),
-            groups: Vec::new(),
-        },
-        course: None,
-        duration_minutes: None,
-        status: LessonStatus::Scheduled,
-        version: 1,
-        changed_at: Timestamp::UNIX_EPOCH,
-    };
+    let lesson = |number: usize| school::lesson(&settings, number, number * CLASS..(number + 1) * CLASS, start);
     School {
-        contacts: (0..CONTACTS).map(contact).collect(),
+        contacts: school::contacts(&settings, 0..CONTACTS),
         lessons: (0..CONTACTS / CLASS).map(lesson).collect(),
         payments: Vec::new(),
         settings,
@@ -85,7 +50,7 @@ async fn main() {
     }
     let (mut stand_in, cx) = StandIn::start();
 
-    let school = school(due + jiff::SignedDuration::from_hours(24));
+    let school = records(due + jiff::SignedDuration::from_hours(24));
     // Records first, planned by the job: what loading costs is not the question.
     let records = School { lessons: Vec::new(), ..school.clone() };
     save_school(&cx, &tenant, &records, now).await.unwrap();

@@ -5,18 +5,17 @@
 #![allow(clippy::unwrap_used)]
 
 mod stand_in;
+mod webhook;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use bytes::Bytes;
+use axum::http::StatusCode;
 use jiff::Timestamp;
-use local::gateway;
-use local::twilio::{Account, Callback, signed};
+use local::gateway::Functions;
+use local::twilio::Account;
 use serde_json::Value;
-use shared::api;
 use shared::domain::channel::Channel;
 use shared::domain::message::{Facts, Message, MessageId, Status, Step};
 use shared::domain::money::Micros;
@@ -25,16 +24,13 @@ use shared::domain::reminder::Kind;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{messages, tenants};
 use stand_in::{StandIn, cpu};
+use webhook::{SENDER, event, number, receipt, text};
 
 const RECEIPTS: usize = 10_000;
 const TEXTS: usize = 2_000;
 /// Calls under way at once.
 const AT_ONCE: usize = 32;
-const SENDER: &str = "+15005550006";
-
-fn number(at: usize) -> String {
-    format!("+1555{:07}", 2_000_000 + at)
-}
+const THANKS: &str = "Thank you, see you tomorrow!";
 
 /// A message that Twilio has taken.
 fn accepted(tenant: &TenantId, at: usize, now: Timestamp) -> Message {
@@ -53,47 +49,6 @@ fn accepted(tenant: &TenantId, at: usize, now: Timestamp) -> Message {
     }
 }
 
-fn receipt(account: &Account, tenant: &TenantId, message: &Message, word: &str) -> Callback {
-    let url = format!("http://127.0.0.1:9/twilio/{tenant}/status?message={}", message.id);
-    let sid = message.sid.clone().unwrap();
-    let to = message.to.as_ref().unwrap().e164().to_string();
-    let params = [
-        ("ApiVersion", "2010-04-01"),
-        ("AccountSid", &account.sid),
-        ("SmsSid", &sid),
-        ("MessageSid", &sid),
-        ("SmsStatus", word),
-        ("MessageStatus", word),
-        ("To", &to),
-        ("From", SENDER),
-        ("RawDlrDoneDate", "2603041801"),
-    ];
-    signed(account, &url, params.map(|(name, value)| (name.to_string(), value.to_string())).to_vec())
-}
-
-fn text(account: &Account, tenant: &TenantId, at: usize) -> Callback {
-    let url = format!("http://127.0.0.1:9/twilio/{tenant}/inbound");
-    let (sid, from) = (format!("SM9{at:031}"), number(at));
-    let params = [
-        ("AccountSid", account.sid.as_str()),
-        ("MessageSid", &sid),
-        ("From", &from),
-        ("To", SENDER),
-        ("Body", "Thank you, see you tomorrow!"),
-        ("NumMedia", "0"),
-    ];
-    signed(account, &url, params.map(|(name, value)| (name.to_string(), value.to_string())).to_vec())
-}
-
-fn event(callback: &Callback, now: Timestamp) -> Value {
-    let rest = callback.url.strip_prefix("http://127.0.0.1:9").unwrap();
-    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query)));
-    let mut headers = HeaderMap::new();
-    headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8"));
-    headers.insert("x-twilio-signature", HeaderValue::from_str(&callback.signature).unwrap());
-    gateway::event(&Method::POST, path, query, &headers, &Bytes::from(callback.body()), None, now)
-}
-
 /// CPU and table requests of `events`, all answered with `expected`.
 async fn measure(
     cx: &Arc<shared::context::Context>,
@@ -103,7 +58,7 @@ async fn measure(
     expected: StatusCode,
 ) {
     let count = events.len();
-    let function = api::twilio_webhook(cx.clone());
+    let functions = Functions::new(cx);
     stand_in.table_requests();
     let before = cpu();
     let mut rest = events.into_iter();
@@ -112,7 +67,8 @@ async fn measure(
         while under_way.len() < AT_ONCE
             && let Some(event) = rest.next()
         {
-            under_way.spawn(gateway::invoke(function.clone(), event));
+            let functions = functions.clone();
+            under_way.spawn(async move { functions.webhook(event).await });
         }
         match under_way.join_next().await {
             Some(answer) => assert_eq!(answer.unwrap().status(), expected),
@@ -156,7 +112,7 @@ async fn main() {
     measure(&cx, &mut stand_in, "receipts", delivered.clone(), StatusCode::NO_CONTENT).await;
     measure(&cx, &mut stand_in, "late receipts", sent, StatusCode::NO_CONTENT).await;
     measure(&cx, &mut stand_in, "repeated receipts", delivered, StatusCode::NO_CONTENT).await;
-    let texts: Vec<Value> = (0..TEXTS).map(|at| event(&text(&account, &tenant, at), now)).collect();
+    let texts: Vec<Value> = (0..TEXTS).map(|at| event(&text(&account, &tenant, at, THANKS), now)).collect();
     measure(&cx, &mut stand_in, "texts", texts, StatusCode::OK).await;
     let forger = Account { auth_token: "another token".into(), ..account.clone() };
     let forged = messages.iter().map(|message| event(&receipt(&forger, &tenant, message, "sent"), now)).collect();

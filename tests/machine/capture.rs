@@ -3,12 +3,17 @@
 //!
 //! The lines are those of production, in JSON, but of our own code down to TRACE.
 
-use std::collections::{HashMap, HashSet};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use local::aws::USES;
 use local::host::Host;
-use serde_json::Value;
+use serde_json::{Value, json};
+use shared::telemetry::METRICS;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -144,10 +149,45 @@ fn captured() -> MutexGuard<'static, Captured> {
     CAPTURED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Which permissions of the functions' the tests use, for `policies.rs`: a line that says whether all tests run, then
+/// one for each permission.
+fn permissions_file() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("permissions.jsonl")
+}
+
+/// Writes down that a permission was used, as the local AWS says. One that no policy grants ends the run.
+fn keep_permission(line: &str) {
+    let fields = serde_json::from_str::<Value>(line).map(|line| line["fields"].clone()).unwrap_or_default();
+    if fields["function"].is_null() {
+        let _ = writeln!(io::stderr(), "\ntemplate.yaml does not allow what the code calls:\n{line}");
+        std::process::exit(101);
+    }
+    let mut file = OpenOptions::new().append(true).open(permissions_file()).unwrap();
+    // In one piece: others write here too.
+    file.write_all(format!("{fields}\n").as_bytes()).unwrap();
+}
+
+thread_local! {
+    static COUNTED: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+/// What was counted on this thread since it was last asked, each metric's sum: for a test that runs on one thread.
+pub fn take_counted() -> BTreeMap<String, u64> {
+    COUNTED.take()
+}
+
+fn keep_counted(line: &str) {
+    let fields = serde_json::from_str::<Value>(line).map(|line| line["fields"].clone()).unwrap_or_default();
+    let (metric, value) = (fields["metric"].as_str().unwrap_or_default(), fields["value"].as_u64().unwrap_or_default());
+    COUNTED.with_borrow_mut(|counted| *counted.entry(metric.to_string()).or_default() += value);
+}
+
 /// Takes every log line of this process from now on.
 pub fn start() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
+        let is_whole = std::env::args().skip(1).all(|argument| argument.starts_with('-') && argument != "--skip");
+        std::fs::write(permissions_file(), format!("{}\n", json!({ "whole": is_whole }))).unwrap();
         let levels = Targets::new()
             .with_default(LevelFilter::INFO)
             .with_target("shared", LevelFilter::TRACE)
@@ -180,6 +220,12 @@ impl Write for Line {
 impl Drop for Line {
     fn drop(&mut self) {
         let line = String::from_utf8_lossy(&self.0).into_owned();
+        if line.contains(USES) {
+            keep_permission(&line);
+        }
+        if line.contains(METRICS) {
+            keep_counted(&line);
+        }
         let mut captured = captured();
         let leak = leaks(&line, &captured.secrets);
         captured.lines.push(line);

@@ -2,12 +2,11 @@
 
 use lambda_runtime::{Error, LambdaEvent, service_fn};
 use serde_json::Value;
-use shared::{config::Config, context::Context, schedule, telemetry};
+use shared::{context::Context, schedule};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    telemetry::start();
-    let cx = &Context::new(Config::from_env()?);
+    let cx = &Context::start();
     lambda_runtime::run(service_fn(async |event: LambdaEvent<Value>| {
         Ok::<_, Error>(schedule::payment_reminders(cx, event.payload).await?)
     }))

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use shared::{api, config::Config, context::Context, telemetry};
+use shared::{api, context::Context};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), lambda_http::Error> {
-    telemetry::start();
-    let cx = Arc::new(Context::new(Config::from_env()?));
+    let cx = Arc::new(Context::start());
     lambda_http::run(api::twilio_webhook(cx)).await
 }

@@ -12,64 +12,100 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
+use shared::context::Context;
 use tower::ServiceExt;
 
+use crate::aws::on_behalf_of;
 use crate::clock::Clock;
+use crate::routes::route;
+use crate::template::Function;
 use crate::tokens::{self, Claims, TokenKey};
 
 /// API Gateway's own limit of a request, in bytes.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
-/// The routes without the authorizer, as template.yaml has them: the descriptions, and what contacts see of
-/// themselves, by links that we signed.
-const OPEN: [&str; 2] = ["/v1/openapi.json", "/docs"];
-const OPEN_BELOW: &str = "/v1/preferences/";
-
-fn is_open(path: &str) -> bool {
-    OPEN.contains(&path) || path.starts_with(OPEN_BELOW)
-}
-
-/// Whether what is posted to `path` is for `sendMessage`, as the routes of template.yaml have it.
-pub fn is_sending(path: &str) -> bool {
-    let mut parts = path.trim_start_matches("/v1/tenants/").split('/').skip(1);
-    match parts.next() {
-        Some("messages" | "notifications" | "calls") => true,
-        Some("conversations") => parts.nth(1) == Some("reply"),
-        _ => false,
-    }
-}
-
-/// The function URL in front of `function`: open to everybody, as Twilio needs it.
-pub fn function_url(function: Router, clock: Clock) -> Router {
+/// The function URL in front of `twilioWebhook`: open to everybody, as Twilio needs it.
+pub fn function_url(functions: Functions, clock: Clock) -> Router {
     Router::new().fallback(move |request: Request| {
-        let (function, now) = (function.clone(), clock.now());
+        let (functions, now) = (functions.clone(), clock.now());
         async move {
             let (parts, body) = request.into_parts();
             let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else { return too_large() };
-            invoke(function, event(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, &body, None, now)).await
+            let event = event(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, &body, None, now);
+            functions.webhook(event).await
         }
     })
 }
 
-/// The HTTP API in front of `function`: the JWT authorizer checks the token first.
-pub fn http_api(function: Router, key: Arc<TokenKey>, clock: Clock) -> Router {
+/// The HTTP API, with the routes of template.yaml: the JWT authorizer checks the token first, where it is asked.
+pub fn http_api(functions: Functions, key: Arc<TokenKey>, clock: Clock) -> Router {
     Router::new().fallback(move |request: Request| {
-        let (function, key, now) = (function.clone(), key.clone(), clock.now());
+        let (functions, key, now) = (functions.clone(), key.clone(), clock.now());
         async move {
             let (parts, body) = request.into_parts();
+            // API Gateway's own answers, before any function runs.
+            let Some(route) = route(&parts.method, parts.uri.path()) else { return not_found() };
             let token = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
             let claims = token.and_then(|value| value.strip_prefix("Bearer ")).and_then(|token| tokens::verify(&key, token, now));
-            let is_open = is_open(parts.uri.path());
-            if claims.is_none() && !is_open {
-                // API Gateway's own answer, before any function runs.
+            if claims.is_none() && !route.is_open {
                 return (StatusCode::UNAUTHORIZED, axum::Json(json!({ "message": "Unauthorized" }))).into_response();
             }
             let Ok(body) = axum::body::to_bytes(body, LARGEST_BODY).await else { return too_large() };
             // Where no authorizer is asked, nobody reads the token.
-            let claims = claims.filter(|_| !is_open).map(|claims| claims_of(&claims));
+            let claims = claims.filter(|_| !route.is_open).map(|claims| claims_of(&claims));
             let event = event(&parts.method, parts.uri.path(), parts.uri.query(), &parts.headers, &body, claims, now);
-            invoke(function, event).await
+            functions.invoke(route.function, event).await
         }
     })
+}
+
+/// The functions that answer HTTP, each built once, as a Lambda process does.
+#[derive(Clone)]
+pub struct Functions {
+    send_message: Router,
+    manage_tenant: Router,
+    twilio_webhook: Router,
+}
+
+impl Functions {
+    pub fn new(cx: &Arc<Context>) -> Self {
+        Self {
+            send_message: shared::api::send_message(cx.clone()),
+            manage_tenant: shared::api::manage_tenant(cx.clone()),
+            twilio_webhook: shared::api::twilio_webhook(cx.clone()),
+        }
+    }
+
+    /// Hands an event of the HTTP API to the function that its route leads to. Whoever made it has checked the token.
+    pub async fn api(&self, event: Value) -> Response {
+        let http = &event["requestContext"]["http"];
+        let method: Option<Method> = http["method"].as_str().and_then(|method| method.parse().ok());
+        let route = method.and_then(|method| route(&method, event["rawPath"].as_str().unwrap_or_default()));
+        let Some(route) = route else { return not_found() };
+        self.invoke(route.function, event).await
+    }
+
+    /// Hands an event of the function URL to `twilioWebhook`.
+    pub async fn webhook(&self, event: Value) -> Response {
+        self.invoke(Function::TwilioWebhook, event).await
+    }
+
+    async fn invoke(&self, function: Function, event: Value) -> Response {
+        let router = match function {
+            Function::SendMessage => &self.send_message,
+            Function::ManageTenant => &self.manage_tenant,
+            Function::TwilioWebhook => &self.twilio_webhook,
+            // No route leads to them.
+            Function::ScheduleLessonReminders
+            | Function::SchedulePaymentReminders
+            | Function::DispatchMessages
+            | Function::ReceiveEvents => return not_found(),
+        };
+        on_behalf_of(function, invoke(router.clone(), event)).await
+    }
+}
+
+fn not_found() -> Response {
+    (StatusCode::NOT_FOUND, axum::Json(json!({ "message": "Not Found" }))).into_response()
 }
 
 /// As the authorizer passes them on: texts, and no more than the token has.
@@ -153,7 +189,7 @@ fn request_id() -> String {
 }
 
 /// Hands an event to a function as its Lambda runtime would.
-pub async fn invoke(function: Router, event: Value) -> Response {
+async fn invoke(function: Router, event: Value) -> Response {
     // lambda_http panics on a path that is no URI, which no HTTP server would have let through.
     let path = event["rawPath"].as_str().unwrap_or_default();
     let is_uri = path.starts_with('/') && path.parse::<axum::http::Uri>().is_ok();

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use base64::Engine;
@@ -18,14 +17,17 @@ use shared::config::{self, Config};
 use shared::context::{Context, DATA_KEYS, twilio_secret};
 use shared::domain::segments::segments;
 use shared::domain::tenant::TenantId;
+use shared::http_client;
+use shared::schedule::{self, EventFailure};
 use shared::secrets::{self, SecretsError};
 use shared::store::seal::KeySecret;
-use shared::{api, http_client, schedule};
 use tokio::net::TcpListener;
 
-use crate::aws::{self, Aws};
+use crate::aws::{self, Aws, on_behalf_of};
 use crate::clock::Clock;
+use crate::gateway::{self, Functions};
 use crate::table;
+use crate::template::Function;
 use crate::tokens::TokenKey;
 use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, InboundText, LocalTwilio, Receipts, WebhookAnswer};
 
@@ -72,7 +74,7 @@ pub struct Host {
     pub twilio_url: String,
     pub webhook_url: String,
     pub token_key: Arc<TokenKey>,
-    webhook: Router,
+    pub functions: Functions,
     webhook_listener: Arc<std::sync::Mutex<Option<TcpListener>>>,
 }
 
@@ -129,9 +131,8 @@ impl Host {
 
         let serving = twilio.clone();
         tokio::spawn(async move { serving.serve(twilio_listener).await });
-        let webhook = api::twilio_webhook(cx.clone());
         Ok(Self {
-            webhook,
+            functions: Functions::new(&cx),
             webhook_listener: Arc::new(std::sync::Mutex::new(webhook_listener)),
             cx,
             aws,
@@ -141,6 +142,12 @@ impl Host {
             webhook_url,
             token_key,
         })
+    }
+
+    /// The same machine, whose functions have been started anew with `cx`.
+    pub fn restarted(self, cx: Context) -> Self {
+        let cx = Arc::new(cx);
+        Self { functions: Functions::new(&cx), cx, ..self }
     }
 
     /// Gives `tenant` a local Twilio account that sends from `senders`.
@@ -179,7 +186,7 @@ impl Host {
     pub async fn serve_webhook(&self) {
         let listener = self.webhook_listener.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         if let Some(listener) = listener {
-            let function = crate::gateway::function_url(self.webhook.clone(), self.clock.clone());
+            let function = gateway::function_url(self.functions.clone(), self.clock.clone());
             if let Err(error) = axum::serve(listener, function).await {
                 tracing::error!(%error, "the webhook stopped serving");
             }
@@ -201,8 +208,8 @@ impl Host {
             headers.insert("x-twilio-signature", signature);
         }
         let body = Bytes::from(callback.body());
-        let event = crate::gateway::event(&Method::POST, path, query, &headers, &body, None, now);
-        let (parts, body) = crate::gateway::invoke(self.webhook.clone(), event).await.into_parts();
+        let event = gateway::event(&Method::POST, path, query, &headers, &body, None, now);
+        let (parts, body) = self.functions.webhook(event).await.into_parts();
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).map(str::to_string);
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let body = String::from_utf8_lossy(&body).into_owned();
@@ -243,17 +250,36 @@ impl Host {
     }
 
     /// What EventBridge does every minute.
-    pub async fn tick(&self, now: Timestamp) -> Result<Value, schedule::EventFailure> {
-        schedule::dispatch_messages(&self.cx, scheduled(now), now).await
+    pub async fn tick(&self, now: Timestamp) -> Result<Value, EventFailure> {
+        self.dispatch(scheduled(now), now).await
+    }
+
+    /// What EventBridge does at nine: plans lesson reminders as of `now`.
+    pub async fn plan_lessons(&self, now: Timestamp) -> Result<Value, EventFailure> {
+        on_behalf_of(Function::ScheduleLessonReminders, schedule::lesson_reminders(&self.cx, scheduled(now))).await
+    }
+
+    /// What EventBridge does at ten: plans payment reminders as of `now`.
+    pub async fn plan_payments(&self, now: Timestamp) -> Result<Value, EventFailure> {
+        on_behalf_of(Function::SchedulePaymentReminders, schedule::payment_reminders(&self.cx, scheduled(now))).await
+    }
+
+    /// Brings an event of the school, in EventBridge's envelope.
+    pub async fn receive(&self, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
+        on_behalf_of(Function::ReceiveEvents, schedule::receive_events(&self.cx, event, now)).await
+    }
+
+    async fn dispatch(&self, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
+        on_behalf_of(Function::DispatchMessages, schedule::dispatch_messages(&self.cx, event, now)).await
     }
 
     /// What EventBridge asks for by name, every hour or every night.
-    pub async fn task(&self, task: &str, now: Timestamp) -> Result<Value, schedule::EventFailure> {
-        schedule::dispatch_messages(&self.cx, json!({ "task": task }), now).await
+    pub async fn task(&self, task: &str, now: Timestamp) -> Result<Value, EventFailure> {
+        self.dispatch(json!({ "task": task }), now).await
     }
 
     /// Hands what lies in the queue to `dispatchMessages`, as Lambda's poller does.
-    pub async fn drain_queue(&self, now: Timestamp) -> Result<usize, schedule::EventFailure> {
+    pub async fn drain_queue(&self, now: Timestamp) -> Result<usize, EventFailure> {
         let mut drained = 0;
         loop {
             let messages = self.aws.take(QUEUE, 10);
@@ -261,7 +287,7 @@ impl Host {
                 return Ok(drained);
             }
             drained += messages.len();
-            let answer = schedule::dispatch_messages(&self.cx, aws::sqs_event(&messages), now).await?;
+            let answer = self.dispatch(aws::sqs_event(&messages), now).await?;
             let failed: Vec<&str> = answer["batchItemFailures"]
                 .as_array()
                 .into_iter()
@@ -319,6 +345,7 @@ pub fn config(twilio_url: &str, webhook_url: &str) -> Config {
         public_url: webhook_url.into(),
         twilio_api_base: twilio_url.into(),
         secret_prefix: "carillon".into(),
+        metrics_namespace: "Carillon".into(),
         aws: config::Aws {
             region: aws::REGION.into(),
             access_key_id: "local".into(),

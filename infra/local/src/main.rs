@@ -30,6 +30,8 @@ enum Command {
     Token(Token),
     /// Send one text to everybody in a file over the API of a running installation, and show how far it is.
     Campaign(Box<commands::campaign::Asked>),
+    /// Start the local Twilio alone, for functions that run elsewhere.
+    Twilio(Twilio),
     /// Print the API's description, as shared/src/api/openapi.json holds it.
     Openapi,
 }
@@ -79,6 +81,13 @@ struct Token {
     state: PathBuf,
 }
 
+#[derive(Args)]
+struct Twilio {
+    /// The port of 127.0.0.1 to listen on; 0 for any that is free.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -87,6 +96,7 @@ async fn main() -> ExitCode {
         Command::Simulate(Simulate { data, from, length, json, state }) => {
             Box::pin(commands::simulate::simulate(&data, from, length, json.as_deref(), state)).await
         }
+        Command::Twilio(Twilio { port }) => Box::pin(commands::twilio::twilio(port)).await,
         Command::Openapi => {
             print!("{}", shared::api::openapi::document());
             Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shared::context::ContextError;
 use shared::domain::tenant::TenantId;
 use shared::files::TimedEvent;
-use shared::schedule::{self, EventFailure};
+use shared::schedule::EventFailure;
 use shared::store::due;
 use shared::usecases::save_school::save_school;
 use tokio::task::JoinSet;
@@ -25,8 +25,8 @@ pub struct Span {
 }
 
 /// The jobs' times of day, in UTC (S0-62, S0-63).
-const LESSON_JOB: Time = Time::constant(9, 0, 0, 0);
-const PAYMENT_JOB: Time = Time::constant(10, 0, 0, 0);
+pub const LESSON_JOB: Time = Time::constant(9, 0, 0, 0);
+pub const PAYMENT_JOB: Time = Time::constant(10, 0, 0, 0);
 
 /// So many dispatches at one instant mean that something is due and does not move.
 const STUCK: u32 = 1000;
@@ -142,8 +142,8 @@ fn next_job(at: Timestamp, last: Option<Job>) -> (Timestamp, Job) {
 
 async fn run_job(host: &Host, (at, job): (Timestamp, Job)) -> Result<(), EventFailure> {
     match job {
-        Job::Lessons => schedule::lesson_reminders(&host.cx, scheduled(at)).await?,
-        Job::Payments => schedule::payment_reminders(&host.cx, scheduled(at)).await?,
+        Job::Lessons => host.plan_lessons(at).await?,
+        Job::Payments => host.plan_payments(at).await?,
     };
     Ok(())
 }
@@ -157,7 +157,7 @@ async fn happen(host: &Host, tenant: &TenantId, event: &TimedEvent, sender: &str
         }
         return Ok(());
     }
-    schedule::receive_events(&host.cx, school_event(tenant, &event.name, &event.detail, event.at), now).await?;
+    host.receive(school_event(tenant, &event.name, &event.detail, event.at), now).await?;
     Ok(())
 }
 

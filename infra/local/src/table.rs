@@ -1,8 +1,9 @@
-//! The table and its indexes, as `template.yaml` defines them.
+//! The table and its indexes: what `template.yaml` defines.
 
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
-use shared::store::keys::{self, Index};
+
+use crate::template;
 
 /// The table's name on this machine.
 pub const TABLE: &str = "carillon";
@@ -21,26 +22,12 @@ fn malformed(error: serde_json::Error) -> DynoxideError {
     DynoxideError::ValidationException(error.to_string())
 }
 
-/// As CreateTable takes it.
+/// As CreateTable takes it: CloudFormation says it in the same words.
 pub fn definition() -> Value {
-    let whole = [(keys::DUE, "ALL"), (keys::TIME, "KEYS_ONLY"), (keys::ABOUT, "KEYS_ONLY")];
-    let mut attributes = vec![keys::PK, keys::SK];
-    attributes.extend(whole.iter().flat_map(|(index, _)| [index.pk, index.sk]));
-    let schema =
-        |pk: &str, sk: &str| json!([{ "AttributeName": pk, "KeyType": "HASH" }, { "AttributeName": sk, "KeyType": "RANGE" }]);
-    let index = |index: Index, projection: &str| {
-        json!({
-            "IndexName": index.name,
-            "KeySchema": schema(index.pk, index.sk),
-            "Projection": { "ProjectionType": projection },
-        })
-    };
-    json!({
-        "TableName": TABLE,
-        "BillingMode": "PAY_PER_REQUEST",
-        "KeySchema": schema(keys::PK, keys::SK),
-        "AttributeDefinitions":
-            attributes.iter().map(|name| json!({ "AttributeName": name, "AttributeType": "S" })).collect::<Vec<_>>(),
-        "GlobalSecondaryIndexes": whole.iter().map(|(of, projection)| index(*of, projection)).collect::<Vec<_>>(),
-    })
+    let properties = template::properties("Table");
+    let mut definition = json!({ "TableName": TABLE });
+    for name in ["BillingMode", "KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes"] {
+        definition[name] = properties[name].clone();
+    }
+    definition
 }

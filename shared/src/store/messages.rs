@@ -354,8 +354,8 @@ fn mark(outcomes: &mut [Written], members: &[usize], written: Written) {
 /// What became of a report.
 #[derive(Clone, Debug)]
 pub enum Merged {
-    /// It took the message further.
-    Forward(Box<Message>),
+    /// It took the message further, from this status.
+    Forward(Box<Message>, Status),
     /// The message was further already, or the word is none that we know; the report is kept.
     Late(Box<Message>),
     /// The same report again, or one on a message that was forgotten. Nothing was written.
@@ -413,7 +413,7 @@ pub async fn merge(
                 let merged: Message = table.value(answer.attributes.unwrap_or_default(), SEALED)?;
                 let before = merged.status_but_for(&line);
                 let merged = Box::new(merged.heard());
-                return Ok(if merged.status > before { Merged::Forward(merged) } else { Merged::Late(merged) });
+                return Ok(if merged.status > before { Merged::Forward(merged, before) } else { Merged::Late(merged) });
             }
             Err(error) => error,
         };
@@ -425,7 +425,7 @@ pub async fn merge(
                 let is_closed = !old.contains_key(REPORTS);
                 let old = message(table, old.clone())?;
                 if !is_closed && !old.reports.contains_key(&line) {
-                    tracing::warn!(%tenant, message = %id, "Twilio reports on a message without end: no more is kept");
+                    tracing::warn!(%tenant, %id, "Twilio reports on a message without end: no more is kept");
                 }
                 return Ok(Merged::Duplicate(Box::new(old)));
             }

@@ -57,14 +57,14 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
                 // It has too much to do: another night.
                 Err(ListError::Refused(StatusCode::TOO_MANY_REQUESTS)) => return Ok(further),
                 Err(error) => {
-                    tracing::warn!(%tenant, message = %message.id, error = %Chain(&error), "Twilio could not be asked about a message");
+                    tracing::warn!(%tenant, id = %message.id, error = %Chain(&error), "Twilio could not be asked about a message");
                     continue;
                 }
             };
             let whose = if message.inbound.is_some() { Whose::Theirs } else { Whose::Ours };
             let merged = messages::merge(table, tenant, &message.id, &found.report(), whose, "asked", now).await?;
             heed(cx, tenant, &message.id, &merged, now).await?;
-            further += usize::from(matches!(merged, Merged::Forward(_)));
+            further += usize::from(matches!(merged, Merged::Forward(..)));
         }
         if next.is_none() {
             day = day.tomorrow().unwrap_or(jiff::civil::Date::MAX);

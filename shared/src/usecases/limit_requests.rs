@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::context::{Allowance, Context, ContextError};
 use crate::domain::tenant::TenantId;
 use crate::store::pace::{self, Turn};
+use crate::telemetry::{Metric, count};
 
 const CLOCK: &str = "REQUESTS";
 /// A minute's calls may come at once.
@@ -37,6 +38,9 @@ pub async fn limit_requests(cx: &Context, tenant: &TenantId, now: Timestamp) -> 
             });
             Ok(Ok(()))
         }
-        Turn::Full(at) => Ok(Err(at)),
+        Turn::Full(at) => {
+            count(Metric::LimitedRequests);
+            Ok(Err(at))
+        }
     }
 }

@@ -18,7 +18,7 @@ use crate::store::beside;
 use crate::store::consents;
 use crate::store::messages::{self, Change, Written};
 use crate::store::{StoreError, conversations, write_all_if};
-use crate::telemetry;
+use crate::telemetry::{self, Metric};
 
 /// A call as Twilio tells of it.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +75,7 @@ pub async fn record_call(cx: &Context, tenant: &TenantId, call: &Ringing, now: T
         let writes = vec![messages::creating(table, tenant, &message)?, conversations::change(table, tenant, conversation)?];
         if write_all_if(table, writes).await? {
             telemetry::message(tenant, &message);
+            telemetry::count(Metric::Inbound);
             tell_of_inbound(cx, tenant, &message).await?;
             return Ok(());
         }
@@ -105,7 +106,7 @@ pub async fn record_keypress(
     };
     consents::record(table, tenant, &entry).await?;
     tell_of_wish(cx, tenant, number, &entry.wish, now).await;
-    tracing::info!(%tenant, from = ?number, "an opt-out by keypress was recorded");
+    tracing::info!(%tenant, sid, from = ?number, "an opt-out by keypress was recorded");
     // Of a call that came in, so that whoever looks at it sees why.
     let id = inbound_id(tenant, sid);
     for _ in 0..TRIES {

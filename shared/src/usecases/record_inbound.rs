@@ -25,12 +25,13 @@ use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::price_list;
 use crate::domain::reminder::Kind;
+use crate::domain::standing::Standing;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::beside::{self, Beside};
 use crate::store::consents;
 use crate::store::conversations::{self, ConversationId};
 use crate::store::{StoreError, Table, Write, lessons, messages, meter, sessions, write_all_if};
-use crate::telemetry;
+use crate::telemetry::{self, Metric};
 
 /// A text as Twilio tells of it.
 #[derive(Clone, Debug, Default)]
@@ -93,9 +94,11 @@ pub async fn record_inbound(cx: &Context, tenant: &TenantId, text: &Text, now: T
             return reply_of(table, tenant, message).await;
         }
         let arrived = Arrived { cx, tenant, settings: &settings, table, text, peer: &peer, now };
+        let before = known.consent.standing.clone();
         let (message, reply, writes) = arrived.consequences(id.clone(), known).await?;
         if write_all_if(table, writes).await? {
             telemetry::message(tenant, &message);
+            counted(&message, reply.is_some(), &before);
             if let Some(month) = reply.as_ref().and_then(|reply| reply.month.as_deref()) {
                 watch_budget::tell_if_near(cx, tenant, &settings, month, now).await?;
             }
@@ -104,6 +107,20 @@ pub async fn record_inbound(cx: &Context, tenant: &TenantId, text: &Text, now: T
         }
     }
     Err(StoreError::Unreachable("a conversation kept changing".into()).into())
+}
+
+/// Counts a text that was just stored, from a number that stood like `before`.
+fn counted(message: &Message, is_answered: bool, before: &Standing) {
+    telemetry::count(Metric::Inbound);
+    // Twilio takes it with our answer.
+    if is_answered {
+        telemetry::count(Metric::Accepted);
+    }
+    let wish = message.inbound.as_ref().and_then(|inbound| inbound.reading.wish.as_ref());
+    let opts_out = |wish: &Wish| matches!(wish, Wish::Stop(_)) && before.after(wish) != *before;
+    if message.to.is_some() && wish.is_some_and(|(wish, _)| opts_out(wish)) {
+        telemetry::count(Metric::OptOuts);
+    }
 }
 
 async fn reply_of(table: &Table, tenant: &TenantId, message: &Message) -> Result<Option<Reply>, ContextError> {
@@ -339,7 +356,7 @@ impl Arrived<'_> {
         if let Some(limit) = limit
             && meter::used(table, tenant, &month).await?.0 + cost.0 > limit.0
         {
-            tracing::info!(%tenant, inbound = %inbound, "not answered: the month's limit does not cover it");
+            tracing::info!(%tenant, id = %inbound, "not answered: the month's limit does not cover it");
             return Ok(None);
         }
         let money = meter::add(table, tenant, &month, cost, limit)?;

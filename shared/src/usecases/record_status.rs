@@ -31,7 +31,7 @@ pub async fn record_status(
         // What is no word at all may be anything, and is not for the log.
         let is_word = report.word().bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'));
         let status = if is_word { report.word() } else { "?" };
-        tracing::warn!(%tenant, message = %id, status, "Twilio reports a status that is not known");
+        tracing::warn!(%tenant, %id, status, "Twilio reports a status that is not known");
     }
     let merged = messages::merge(cx.table().await?, tenant, id, report, whose, "callback", now).await?;
     heed(cx, tenant, id, &merged, now).await?;
@@ -49,13 +49,14 @@ pub(super) async fn heed(
 ) -> Result<(), ContextError> {
     let message: &Message = match merged {
         Merged::Unknown => {
-            tracing::warn!(%tenant, message = %id, "a report on a message that does not exist");
+            tracing::warn!(%tenant, %id, "a report on a message that does not exist");
             return Ok(());
         }
-        Merged::Forward(message) => {
+        Merged::Forward(message, from) => {
             telemetry::message(tenant, message);
+            telemetry::moved(*from, message);
             if message.is_doubled() {
-                tracing::error!(%tenant, message = %id, "Twilio has this message twice");
+                tracing::error!(%tenant, %id, "Twilio has this message twice");
             }
             message
         }

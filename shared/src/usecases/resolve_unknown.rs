@@ -18,7 +18,7 @@ use crate::domain::tenant::{Settings, TenantId};
 use crate::store::conversations::{self, ConversationId};
 use crate::store::messages::{self, Change, Merged, Whose, Written};
 use crate::store::{StoreError, Table, accepted};
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, moved};
 use crate::twilio::client::{self, Listed, Resource};
 
 /// Looks that must find nothing before a message is sent again, and the time between them.
@@ -33,14 +33,15 @@ const TRIAL_NOTICE: &str = "Sent from your Twilio trial account - ";
 /// Twilio's clock and ours may differ by so much.
 const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
-/// Looks once for each of `stuck`: claimed messages whose lease is over.
+/// Looks once for each of `stuck`: claimed messages whose lease is over. Of how many it is known now what became.
 pub async fn resolve_unknown(
     cx: &Context,
     tenant: &TenantId,
     stuck: Vec<Message>,
     touched: &mut Vec<Message>,
     now: Timestamp,
-) -> Result<(), ContextError> {
+) -> Result<u64, ContextError> {
+    let mut known = 0;
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
     let account = cx.account(tenant, now).await?;
@@ -52,14 +53,14 @@ pub async fn resolve_unknown(
             Account::Twilio(credentials) if !message.simulated => credentials,
             Account::Simulated if !message.simulated => {
                 // It went to an account that we cannot ask any more: never sent again blindly.
-                tracing::warn!(%tenant, message = %message.id, "an unknown outcome of an account that is gone");
+                tracing::warn!(%tenant, id = %message.id, "an unknown outcome of an account that is gone");
                 continue;
             }
             // Nothing left this system: there is nothing to find, and nothing was sent twice.
             Account::Twilio(_) | Account::Simulated => {
                 let change = again(table, tenant, &settings, message, now)?;
-                if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
-                    touched.push(change.into_message());
+                if write(table, tenant, change, touched).await? {
+                    known += 1;
                 }
                 continue;
             }
@@ -72,7 +73,7 @@ pub async fn resolve_unknown(
             Ok(listed) => listed,
             Err(error) => {
                 // No answer is no evidence: the message stays due, and the next tick looks again.
-                tracing::warn!(%tenant, message = %message.id, error = %Chain(&error), "an unknown outcome could not be looked up");
+                tracing::warn!(%tenant, id = %message.id, error = %Chain(&error), "an unknown outcome could not be looked up");
                 continue;
             }
         };
@@ -86,19 +87,34 @@ pub async fn resolve_unknown(
                 taken.insert(found.sid.clone());
                 let merged = messages::merge(table, tenant, &message.id, &found.report(), Whose::Ours, "found", now).await?;
                 heed(cx, tenant, &message.id, &merged, now).await?;
-                if let Merged::Forward(merged) = merged {
+                known += 1;
+                if let Merged::Forward(merged, _) = merged {
                     touched.push(*merged);
                 }
             }
             None => {
                 let change = not_found(table, tenant, &settings, message, now)?;
-                if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
-                    touched.push(change.into_message());
+                if write(table, tenant, change, touched).await? {
+                    known += 1;
                 }
             }
         }
     }
-    Ok(())
+    Ok(known)
+}
+
+/// Writes what a look came to, unless somebody was faster. Whether the message is claimed no more.
+async fn write(table: &Table, tenant: &TenantId, change: Change, touched: &mut Vec<Message>) -> Result<bool, StoreError> {
+    let written = messages::write(table, tenant, std::slice::from_ref(&change), None).await?;
+    let message = change.into_message();
+    let is_free = message.status != Status::Sending;
+    if written == [Written::Won] {
+        if is_free {
+            moved(Status::Sending, &message);
+        }
+        touched.push(message);
+    }
+    Ok(is_free)
 }
 
 /// What of the list may be `message`: created since the claim, with the same text.

@@ -59,6 +59,6 @@ async fn charge(table: &Table, tenant: &TenantId, settings: &Settings, mut messa
         let Some(fresh) = messages::get_many(table, tenant, &[id]).await?.pop() else { return Ok(()) };
         message = fresh;
     }
-    tracing::warn!(%tenant, message = %message.id, "callbacks kept changing the message: its cost is what was reserved");
+    tracing::warn!(%tenant, id = %message.id, "callbacks kept changing the message: its cost is what was reserved");
     Ok(())
 }

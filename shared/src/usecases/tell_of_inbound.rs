@@ -19,7 +19,7 @@ use crate::domain::tenant::TenantId;
 use crate::events::{self, EventsError};
 use crate::store::conversations::ConversationId;
 use crate::store::messages::{self, Change};
-use crate::telemetry::Chain;
+use crate::telemetry::{Chain, Metric, count};
 
 /// Twilio waits for our answer meanwhile; whatever takes longer is told later.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -37,7 +37,7 @@ pub async fn tell_of_inbound(cx: &Context, tenant: &TenantId, message: &Message)
     let conversation = message.peer().map(|peer| ConversationId::of(table, &peer).to_string());
     let told = events_of(tenant, message, conversation);
     if let Err(error) = publish(cx, &told).await {
-        tracing::error!(%tenant, message = %message.id, error = %Chain(&error), "nobody could be told of what came in");
+        tracing::error!(%tenant, id = %message.id, error = %Chain(&error), "nobody could be told of what came in");
         return Ok(false);
     }
     let mut inbound = inbound.clone();
@@ -84,9 +84,12 @@ fn events_of(tenant: &TenantId, message: &Message, conversation: Option<String>)
     events
 }
 
-/// Tells of a wish that came by itself: by a key, or entered by somebody. Once, and not again if the bus
-/// cannot be reached: whoever entered it knows.
+/// Tells of a wish that came by itself, and was recorded: by a key, by a refusal, or entered by somebody. Once, and not
+/// again if the bus cannot be reached: whoever entered it knows.
 pub(super) async fn tell_of_wish(cx: &Context, tenant: &TenantId, number: &PhoneNumber, wish: &Wish, at: Timestamp) {
+    if matches!(wish, Wish::Stop(_)) {
+        count(Metric::OptOuts);
+    }
     let Ok(table) = cx.table().await else { return };
     let conversation = ConversationId::of(table, number.e164()).to_string();
     let Some((name, mut detail)) = event_of(wish, false) else { return };

@@ -6,10 +6,14 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use local::aws::sqs_event;
 use local::clock::Clock;
 use local::host::{self, Host, Options};
+use local::table::TABLE;
+use serde_json::{Value, json};
 use shared::context::Context;
 use shared::domain::tenant::TenantId;
+use tokio::runtime::Handle;
 
 /// The argument that makes a bench the other process.
 const ROLE: &str = "stand-in";
@@ -31,7 +35,7 @@ pub async fn is_stand_in(now: Timestamp, tenant: &TenantId) -> bool {
     is
 }
 
-/// Says where it listens, then answers each line with the table requests since the last.
+/// Says where it listens, then answers each line of its input with one.
 async fn stand_in(now: Timestamp, tenant: &TenantId) {
     let host = Host::start(Options::in_memory(Clock::at(now))).await.unwrap();
     host.connect(tenant, vec!["+15005550006".into()]).await.unwrap();
@@ -42,17 +46,62 @@ async fn stand_in(now: Timestamp, tenant: &TenantId) {
     host.aws.reset_requests();
     let lines = tokio::task::spawn_blocking(move || {
         for line in std::io::stdin().lines() {
-            if line.unwrap() == "accepted" {
-                println!("{}", host.twilio.ledger().len());
-            } else {
-                let requests = serde_json::to_string(&host.aws.requests()).unwrap();
-                // Before the answer, which the next requests follow at once.
-                host.aws.reset_requests();
-                println!("{requests}");
-            }
+            // What is counted begins anew before the answer, which the next requests follow at once.
+            let answer = match line.unwrap().as_str() {
+                "accepted" => json!(host.twilio.ledger().len()),
+                "consumed" => consumed(&host),
+                "queued" => queued(&host),
+                "stored" => Handle::current().block_on(stored(&host)),
+                _ => {
+                    let requests = json!(host.aws.requests());
+                    host.aws.reset_requests();
+                    requests
+                }
+            };
+            println!("{answer}");
         }
     });
     lines.await.unwrap();
+}
+
+/// Everything that was asked of AWS since the last time, and what it consumed of the table: that is counted from the first
+/// time on. And how many messages Twilio has.
+fn consumed(host: &Host) -> Value {
+    let capacity = host.aws.capacity();
+    let consumed = json!({
+        "requests": host.aws.requests(),
+        "readUnits": capacity.read,
+        "writeUnits": capacity.write,
+        "indexWriteUnits": capacity.index_write,
+        "refusedWrites": capacity.refused,
+        "events": host.aws.take_events().len(),
+        "accepted": host.twilio.ledger().len(),
+    });
+    host.aws.reset_requests();
+    host.aws.count_capacity();
+    consumed
+}
+
+/// The next messages of the queue as the event of a function, or null.
+fn queued(host: &Host) -> Value {
+    let messages = host.aws.take(host::QUEUE, 10);
+    if messages.is_empty() { Value::Null } else { sqs_event(&messages) }
+}
+
+/// Items and bytes of the table, and of all its indexes.
+async fn stored(host: &Host) -> Value {
+    let request = json!({ "TableName": TABLE }).to_string();
+    let answer = host.aws.handle("DynamoDB_20120810.DescribeTable", request.as_bytes()).await;
+    let description: Value = serde_json::from_str(&answer.body).unwrap();
+    let table = &description["Table"];
+    let indexes = table["GlobalSecondaryIndexes"].as_array().unwrap();
+    let of_indexes = |figure: &str| indexes.iter().map(|index| index[figure].as_u64().unwrap()).sum::<u64>();
+    json!({
+        "items": table["ItemCount"],
+        "bytes": table["TableSizeBytes"],
+        "indexItems": of_indexes("ItemCount"),
+        "indexBytes": of_indexes("IndexSizeBytes"),
+    })
 }
 
 /// The other process.

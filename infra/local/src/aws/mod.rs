@@ -1,12 +1,13 @@
 //! AWS on one machine: every JSON-protocol service that we call, behind one handler.
 //!
 //! DynamoDB is a real engine (dynoxide); Secrets Manager, SQS and EventBridge answer only the calls
-//! that we make. Signatures and permissions are not checked. One handler serves both the loopback
+//! that we make. Signatures are not checked; permissions are, by `policy`. One handler serves both the loopback
 //! router and the SDK's in-process client, so whatever is true of one is true of the other.
 
 mod dynamodb;
 mod eventbridge;
 mod in_process;
+mod policy;
 mod secrets;
 mod sqs;
 
@@ -22,7 +23,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dynoxide::Database;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use jiff::Timestamp;
 use ring::digest::{SHA256, digest};
@@ -31,7 +32,10 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
+pub use dynamodb::Capacity;
 pub use eventbridge::RecordedEvent;
+pub use policy::{Permission, USES, on_behalf_of, permissions};
+pub use secrets::secret_arn;
 pub use sqs::{MessageAttribute, QueuedMessage, sqs_event};
 
 use crate::clock::Clock;
@@ -55,6 +59,8 @@ struct Inner {
     started: Timestamp,
     last_id: AtomicU64,
     requests: Mutex<BTreeMap<String, u64>>,
+    /// Once somebody asks for it: asking the engine takes time.
+    capacity: Mutex<Option<Capacity>>,
     secrets: Mutex<secrets::Secrets>,
     queues: Mutex<sqs::Queues>,
     message_arrived: Notify,
@@ -76,6 +82,7 @@ impl Aws {
             clock,
             last_id: AtomicU64::new(0),
             requests: Mutex::default(),
+            capacity: Mutex::default(),
             secrets: Mutex::new(secrets::Secrets::open(secrets_file)?),
             queues: Mutex::default(),
             message_arrived: Notify::new(),
@@ -89,8 +96,11 @@ impl Aws {
     pub async fn handle(&self, target: &str, body: &[u8]) -> Answer {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
         self.count(service, operation);
+        if let Err(refused) = policy::check(service, operation, body, &self.0.secrets) {
+            return Answer::of("application/x-amz-json-1.0", Err(refused));
+        }
         match service {
-            "DynamoDB_20120810" => dynamodb::answer(&self.0.database, &self.0.tokens, operation, body),
+            "DynamoDB_20120810" => dynamodb::answer(&self.0.database, &self.0.tokens, &self.0.capacity, operation, body),
             "secretsmanager" => {
                 let now = self.0.clock.now();
                 Answer::of("application/x-amz-json-1.1", lock(&self.0.secrets).answer(operation, body, now))
@@ -132,6 +142,16 @@ impl Aws {
     /// Starts counting anew.
     pub fn reset_requests(&self) {
         lock(&self.0.requests).clear();
+    }
+
+    /// Counts from now on, anew, what requests to the table consume.
+    pub fn count_capacity(&self) {
+        *lock(&self.0.capacity) = Some(Capacity::default());
+    }
+
+    /// What requests to the table have consumed since somebody began to count.
+    pub fn capacity(&self) -> Capacity {
+        lock(&self.0.capacity).unwrap_or_default()
     }
 
     fn count(&self, service: &str, operation: &str) {
@@ -199,7 +219,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 async fn over_http(State(aws): State<Aws>, headers: HeaderMap, body: Bytes) -> Response {
     let target = headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let answer = aws.handle(target, &body).await;
+    let signed = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(policy::signer);
+    let answer = match signed {
+        Some(function) => on_behalf_of(function, aws.handle(target, &body)).await,
+        None => aws.handle(target, &body).await,
+    };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [(CONTENT_TYPE, answer.content_type)], answer.body).into_response()
 }

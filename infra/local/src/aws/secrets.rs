@@ -100,7 +100,7 @@ impl Secrets {
             stages: vec![CURRENT.to_owned()],
             created: now,
         };
-        let answer = json!({ "ARN": arn(&request.name), "Name": request.name, "VersionId": version.id });
+        let answer = json!({ "ARN": secret_arn(&request.name), "Name": request.name, "VersionId": version.id });
         self.by_name.insert(request.name, vec![version]);
         self.save()?;
         Ok(answer)
@@ -114,7 +114,7 @@ impl Secrets {
         match versions.iter().find(|version| version.id == id) {
             // A repeated request, as the SDK's retries are.
             Some(known) if known.string == request.secret_string && known.binary == request.secret_binary => {
-                return Ok(json!({ "ARN": arn(&name), "Name": name, "VersionId": id, "VersionStages": known.stages }));
+                return Ok(json!({ "ARN": secret_arn(&name), "Name": name, "VersionId": id, "VersionStages": known.stages }));
             }
             Some(_) => {
                 let message = format!("You can't use ClientRequestToken {id} because that value is already in use.");
@@ -125,7 +125,7 @@ impl Secrets {
         for stage in &stages {
             move_stage_away(versions, stage);
         }
-        let answer = json!({ "ARN": arn(&name), "Name": name, "VersionId": id, "VersionStages": stages });
+        let answer = json!({ "ARN": secret_arn(&name), "Name": name, "VersionId": id, "VersionStages": stages });
         let (string, binary) = (request.secret_string, request.secret_binary);
         versions.push(Version { id, string, binary, stages, created: now });
         versions.retain(|version| !version.stages.is_empty());
@@ -138,7 +138,7 @@ impl Secrets {
         let name = self.name(&request.secret_id)?;
         self.by_name.remove(&name);
         self.save()?;
-        Ok(json!({ "ARN": arn(&name), "Name": name }))
+        Ok(json!({ "ARN": secret_arn(&name), "Name": name }))
     }
 
     fn get(&self, request: &GetSecretValue) -> Result<Value, Failure> {
@@ -158,7 +158,7 @@ impl Secrets {
             return Err(Failure::new("ResourceNotFoundException", message));
         };
         let mut answer = json!({
-            "ARN": arn(&name),
+            "ARN": secret_arn(&name),
             "Name": name,
             "VersionId": version.id,
             "VersionStages": version.stages,
@@ -177,9 +177,20 @@ impl Secrets {
     fn name(&self, id: &str) -> Result<String, Failure> {
         self.by_name
             .keys()
-            .find(|name| *name == id || arn(name) == id)
+            .find(|name| *name == id || secret_arn(name) == id)
             .cloned()
             .ok_or_else(|| Failure::new("ResourceNotFoundException", "Secrets Manager can't find the specified secret."))
+    }
+
+    /// The resource that IAM judges a request for `id` by. What does not exist has no suffix yet.
+    ///
+    /// Source: Secrets Manager User Guide, "Permissions policy examples": a new secret is judged by a made-up suffix.
+    pub(super) fn judged(&self, operation: &str, id: &str) -> String {
+        match self.name(id) {
+            Ok(name) => secret_arn(&name),
+            Err(_) if operation == "CreateSecret" => secret_arn(id),
+            Err(_) => format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{id}"),
+        }
     }
 
     fn save(&self) -> Result<(), Failure> {
@@ -204,7 +215,8 @@ fn move_stage_away(versions: &mut [Version], stage: &str) {
     }
 }
 
-fn arn(name: &str) -> String {
+/// The ARN of the secret of this name; the suffix is Secrets Manager's own.
+pub fn secret_arn(name: &str) -> String {
     format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-abcdef")
 }
 

@@ -4,6 +4,7 @@ pub mod campaign;
 pub mod serve;
 pub mod simulate;
 pub mod token;
+pub mod twilio;
 
 use std::error::Error;
 

@@ -5,22 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::Method;
 use jiff::{SignedDuration, Timestamp};
 use shared::domain::message::Status;
 use shared::domain::phone;
 use shared::domain::tenant::TenantId;
+use shared::schedule::EventFailure;
 use shared::store::tenants;
 use shared::telemetry::Chain;
-use shared::{api, schedule};
 use tokio::net::TcpListener;
-use tower::ServiceExt;
 
 use super::{Outcome, SAMPLE_TENANT, simulate as command};
 use crate::clock::Clock;
-use crate::host::{Host, Options, Webhook, scheduled};
+use crate::host::{Host, Options, Webhook};
 use crate::report::Line;
 use crate::school_folder::{self, SchoolFolder};
 use crate::simulate::{self, Span, school_event};
@@ -136,13 +132,7 @@ fn told(line: &Line, at: &str) -> String {
 
 /// Starts what API Gateway, the function URL, Lambda's poller and EventBridge do. Answers the API's URL.
 async fn start(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
-    // One API in front of both functions, with the routes of template.yaml.
-    let (send, manage) = (api::send_message(host.cx.clone()), api::manage_tenant(host.cx.clone()));
-    let functions = Router::new().fallback(move |request: Request| {
-        let function = if is_sending(&request) { send.clone() } else { manage.clone() };
-        function.oneshot(request)
-    });
-    let gateway = gateway::http_api(functions, Arc::clone(&host.token_key), host.clock.clone());
+    let gateway = gateway::http_api(host.functions.clone(), Arc::clone(&host.token_key), host.clock.clone());
     let listener = TcpListener::bind(("127.0.0.1", free(API_PORT).await)).await?;
     let url = format!("http://{}", listener.local_addr()?);
     tokio::spawn(async move { axum::serve(listener, gateway).await });
@@ -166,11 +156,6 @@ async fn start(host: &Host) -> Result<String, Box<dyn std::error::Error>> {
     Ok(url)
 }
 
-/// Whether a request is for `sendMessage`: what sends is posted.
-fn is_sending(request: &Request) -> bool {
-    request.method() == Method::POST && gateway::is_sending(request.uri().path())
-}
-
 /// The minute tick and the daily jobs. The jobs also run at the start: the machine may have been off at their hour.
 async fn follow_schedules(host: Host) {
     let mut planned_on = None;
@@ -183,8 +168,8 @@ async fn follow_schedules(host: Host) {
         let day = shared::store::keys::day(now - SignedDuration::from_hours(9));
         if planned_on != Some(day) {
             planned_on = Some(day);
-            logged("lesson reminders could not be planned", schedule::lesson_reminders(&host.cx, scheduled(now)).await);
-            logged("payment reminders could not be planned", schedule::payment_reminders(&host.cx, scheduled(now)).await);
+            logged("lesson reminders could not be planned", host.plan_lessons(now).await);
+            logged("payment reminders could not be planned", host.plan_payments(now).await);
             // Beside the ticks, as on AWS: after a large campaign they take a while.
             let host = host.clone();
             tokio::spawn(async move {
@@ -213,7 +198,7 @@ async fn follow_events(host: Host) {
     loop {
         host.aws.event_arrived().notified().await;
         for event in host.aws.take_events().into_iter().filter(|event| event.source == "school") {
-            logged("an event was not received", schedule::receive_events(&host.cx, event.envelope(), host.clock.now()).await);
+            logged("an event was not received", host.receive(event.envelope(), host.clock.now()).await);
         }
     }
 }
@@ -231,12 +216,12 @@ async fn play(host: Host, tenant: TenantId, events: Vec<shared::files::TimedEven
             }
         } else {
             let envelope = school_event(&tenant, &event.name, &event.detail, event.at);
-            logged("an event was not received", schedule::receive_events(&host.cx, envelope, host.clock.now()).await);
+            logged("an event was not received", host.receive(envelope, host.clock.now()).await);
         }
     }
 }
 
-fn logged<T>(what: &str, result: Result<T, schedule::EventFailure>) {
+fn logged<T>(what: &str, result: Result<T, EventFailure>) {
     if let Err(error) = result {
         tracing::error!(error = %Chain(&error), "{what}");
     }

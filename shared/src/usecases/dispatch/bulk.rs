@@ -57,6 +57,7 @@ pub(super) async fn work_off(cx: &Context, shards: impl Iterator<Item = u32>, di
         let (a, b, c, d) = tokio::join!(a, b, c, d);
         for (sent, again) in [a, b, c, d].into_iter().flatten() {
             dispatched.messages.extend(sent.messages);
+            dispatched.stuck += sent.stuck;
             turns.extend(again);
         }
     }

@@ -25,6 +25,7 @@ use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
 use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, consents, contacts, lessons, payments, sessions};
+use crate::telemetry::moved;
 
 /// A message that may go, but for the cap and the budget.
 #[derive(Debug)]
@@ -348,9 +349,11 @@ async fn settle(
     let before = going.len();
     for ((change, goes_now), written) in changes.into_iter().zip(goes_now).zip(written) {
         if written == Written::Won {
-            touched.extend(change.into_messages().into_iter().filter(|message| {
+            let stays = |message: &Message| {
                 message.status != Status::Scheduled || goes_now.iter().all(|(going, _)| going.id != message.id)
-            }));
+            };
+            let staying = change.into_messages().into_iter().filter(stays);
+            touched.extend(staying.inspect(|message| moved(Status::Scheduled, message)));
             going.extend(goes_now);
         }
     }

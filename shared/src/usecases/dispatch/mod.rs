@@ -13,7 +13,7 @@ mod send;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
 use super::control_campaign::hold_up;
@@ -50,10 +50,15 @@ impl Run {
     }
 }
 
-/// What a run did: every message that it touched, as it is now.
+/// What a run did, and found.
 #[derive(Debug, Default)]
 pub struct Dispatched {
+    /// Every message that it touched, as it is now.
     pub messages: Vec<(TenantId, Message)>,
+    /// Messages whose claim had lapsed, and of which it could not find out what became.
+    pub stuck: u64,
+    /// How long the message that waited longest in the first lane had been due.
+    pub late: SignedDuration,
 }
 
 /// The minute tick: sends everything that is due, and finds out about what is stuck.
@@ -81,6 +86,9 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
             // What these make and is due goes in this run.
             let made = match due {
                 Due::Message(message) => {
+                    if message.status == Status::Scheduled {
+                        dispatched.late = dispatched.late.max(now.duration_since(message.wakes_at()));
+                    }
                     by_tenant.entry(tenant).or_default().insert(message.id.clone(), *message);
                     continue;
                 }
@@ -150,7 +158,9 @@ async fn dispatch_tenant(
     let (stuck, waiting): (Vec<_>, Vec<_>) = due.into_iter().partition(|message| message.status == Status::Sending);
     let mut touched = Vec::new();
     if !stuck.is_empty() {
-        resolve_unknown(cx, tenant, stuck, &mut touched, run.now).await?;
+        // All of them, if something keeps us from looking.
+        dispatched.stuck += stuck.len() as u64;
+        dispatched.stuck -= resolve_unknown(cx, tenant, stuck, &mut touched, run.now).await?;
     }
     if !waiting.is_empty() {
         let settings = cx.settings(tenant, run.now).await?;

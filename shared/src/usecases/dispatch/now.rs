@@ -189,6 +189,7 @@ async fn store(table: &Table, tenant: &TenantId, settings: &Settings, message: M
     if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
         let message = change.into_message();
         telemetry::message(tenant, &message);
+        telemetry::moved(Status::Scheduled, &message);
         return Ok(Asked::New(message));
     }
     known(table, tenant, change.message()).await

@@ -15,6 +15,7 @@ use crate::domain::tenant::{Settings, TenantId};
 use crate::store::consents;
 use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, pace};
+use crate::telemetry::moved;
 use crate::twilio::client::{self, Outcome};
 use crate::usecases::record_refusal::{UNSUBSCRIBED, refusal};
 use crate::usecases::tell_of_inbound::tell_of_wish;
@@ -101,9 +102,12 @@ pub async fn record(
     for ((change, written), taken) in changes.into_iter().zip(written).zip(taken) {
         let message = change.into_message();
         match (written, taken) {
-            (Written::Won, _) => touched.push(message),
+            (Written::Won, _) => {
+                moved(Status::Sending, &message);
+                touched.push(message);
+            }
             (_, Some(outcome)) => accept_again(table, tenant, settings, &message.id, outcome, touched, now).await?,
-            (_, None) => tracing::warn!(%tenant, message = %message.id, "changed by somebody else while it was at Twilio"),
+            (_, None) => tracing::warn!(%tenant, id = %message.id, "changed by somebody else while it was at Twilio"),
         }
     }
     Ok(Micros(spent))
@@ -143,15 +147,18 @@ async fn accept_again(
     let Outcome::Accepted { sid, status, segments } = outcome else { return Ok(()) };
     for _ in 0..TRIES {
         let Some(fresh) = messages::get_many(table, tenant, std::slice::from_ref(id)).await?.pop() else { return Ok(()) };
+        let from = fresh.status;
         let cost = settled(settings, &fresh, segments);
         let change = accept(settings, fresh, sid.clone(), status, segments, cost, now);
         if messages::write(table, tenant, std::slice::from_ref(&change), None).await? == [Written::Won] {
-            touched.push(change.into_message());
+            let message = change.into_message();
+            moved(from, &message);
+            touched.push(message);
             return Ok(());
         }
     }
     // Every callback keeps the SID; only a difference in segments goes unsettled.
-    tracing::warn!(%tenant, message = %id, "callbacks kept changing the message");
+    tracing::warn!(%tenant, %id, "callbacks kept changing the message");
     Ok(())
 }
 

@@ -19,12 +19,13 @@ use super::pacing::length;
 use super::record::record;
 use crate::context::{Context, ContextError};
 use crate::domain::erasure::as_kept;
-use crate::domain::message::{Message, Reason};
+use crate::domain::message::{Message, Reason, Status};
 use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Guard, Purse, Written};
 use crate::store::{Table, consents, meter};
+use crate::telemetry::moved;
 use crate::usecases::watch_budget;
 
 /// Messages of one wave: as many as usually get their turn while their lease holds.
@@ -201,6 +202,6 @@ async fn write_ends(
 ) -> Result<(), ContextError> {
     let written = messages::write(table, tenant, &ended, None).await?;
     let won = ended.into_iter().zip(written).filter(|(_, written)| *written == Written::Won);
-    touched.extend(won.map(|(change, _)| change.into_message()));
+    touched.extend(won.map(|(change, _)| change.into_message()).inspect(|message| moved(Status::Scheduled, message)));
     Ok(())
 }
