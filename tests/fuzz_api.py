@@ -27,6 +27,7 @@ import sys
 import tempfile
 import urllib.request
 
+from packages import installed
 from running import logged_errors, read, running
 
 SCHEMATHESIS = "4.32.5"
@@ -93,14 +94,8 @@ def main():
 
 def install(target):
     """Installs schemathesis once, and answers its program."""
-    venv = f"{target}/ci/schemathesis-{SCHEMATHESIS}"
-    program = f"{venv}/bin/schemathesis"
-    if not os.path.exists(program):
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        packages = [f"schemathesis=={SCHEMATHESIS}", f"hypothesis=={HYPOTHESIS}"]
-        pip = [f"{venv}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, *packages], check=True)
-    return program
+    venv = installed(target, [f"schemathesis=={SCHEMATHESIS}", f"hypothesis=={HYPOTHESIS}"])
+    return f"{venv}/bin/schemathesis"
 
 
 def token(binary, state, *whose):

@@ -1,4 +1,4 @@
-"""A running carillon, for the scripts beside this one."""
+"""A running carillon, or another server that says where it is, for the scripts beside this one."""
 
 import contextlib
 import os
@@ -12,8 +12,8 @@ NAMES = ("API", "webhook", "Twilio", "token")
 
 
 @contextlib.contextmanager
-def running(binary, arguments, folder):
-    """Runs BINARY in `folder` as long as the block lasts; gives its process and what it says, by name."""
+def running(binary, arguments, folder, names=NAMES):
+    """Runs BINARY in `folder` as long as the block lasts; gives its process and what it says, by these names."""
     log = log_of(folder)
     with open(log, "wb") as file:
         server = subprocess.Popen(
@@ -25,17 +25,17 @@ def running(binary, arguments, folder):
             stderr=subprocess.STDOUT,
         )
     try:
-        yield server, introduction(server, log)
+        yield server, introduction(server, log, names)
     finally:
         stop(server)
 
 
-def introduction(server, log):
+def introduction(server, log, names):
     """Waits until the server says where it is."""
     until = time.monotonic() + START_SECS
     while time.monotonic() < until and server.poll() is None:
-        said = dict(re.findall(rf"^({'|'.join(NAMES)}) +(\S+)(?: \(local\))?$", read(log), re.MULTILINE))
-        if len(said) == len(NAMES):
+        said = dict(re.findall(rf"^({'|'.join(names)}) +(\S+)(?: \(local\))?$", read(log), re.MULTILINE))
+        if len(said) == len(names):
             return said
         time.sleep(0.1)
     sys.exit(f"the server did not start:\n{read(log)[-2000:]}")

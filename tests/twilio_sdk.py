@@ -17,13 +17,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import urllib.parse
 import xml.etree.ElementTree as xml
 from typing import NamedTuple
 
+from packages import installed
 from running import logged_errors, read, running
 
 TWILIO = "9.13.0"
@@ -67,15 +67,9 @@ def main():
 
 def install(target):
     """Installs the SDK once, and answers the folder that it is imported from."""
-    venv = f"{target}/ci/twilio-{TWILIO}"
-    # What pip writes last.
-    record = f"{glob.escape(venv)}/lib/python*/site-packages/twilio-{TWILIO}.dist-info/RECORD"
-    if not glob.glob(record):
-        subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-        pip = [f"{venv}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        # Signatures take nothing but the standard library.
-        subprocess.run([*pip, "--no-deps", f"twilio=={TWILIO}"], check=True)
-    return os.path.dirname(os.path.dirname(glob.glob(record)[0]))
+    # Signatures take nothing but the standard library.
+    venv = installed(target, [f"twilio=={TWILIO}"], ["--no-deps"])
+    return glob.glob(f"{glob.escape(venv)}/lib/python*/site-packages")[0]
 
 
 # The server
