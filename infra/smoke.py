@@ -1,14 +1,20 @@
-"""Proves that a stack works, the deployed one or `cargo run`: python3 smoke.py API --token TOKEN [more]
+"""Proves that a stack works, the deployed one or one machine's: python3 smoke.py API [more]
 
-    python3 infra/smoke.py https://….execute-api.….amazonaws.com --token "$ADMIN" \\
-        --platform-token "$PLATFORM" --webhook https://….lambda-url.….on.aws
-    python3 infra/smoke.py http://127.0.0.1:8787 --token "$(cargo run -- token --tenant smoke)" \\
-        --platform-token "$(cargo run -- token --role platform)" --webhook http://127.0.0.1:8788
+    export CARILLON_TOKEN="$(…)" CARILLON_PLATFORM_TOKEN="$(…)"    # what fetches a token from your issuer
+    python3 infra/smoke.py https://….execute-api.….amazonaws.com --webhook https://….lambda-url.….on.aws
 
-TOKEN is an admin's of the tenant that is to send; which tenant that is, the token says. One that does not exist is
-made with --platform-token, and stays for the next time: it has no Twilio account, so what it sends is simulated, and
-nothing leaves the stack. If the tenant has an account, nothing is sent unless --to names a number of your own: three
-texts go there, and cost what three texts cost. Otherwise they go to numbers that nobody can have.
+On one machine, while `cargo run` serves in another terminal, with the addresses that it prints (and, as it was started,
+with the same `--state`):
+
+    export CARILLON_TOKEN="$(target/debug/carillon token --tenant smoke)"
+    export CARILLON_PLATFORM_TOKEN="$(target/debug/carillon token --role platform)"
+    python3 infra/smoke.py http://127.0.0.1:8787 --webhook http://127.0.0.1:8788
+
+CARILLON_TOKEN is an admin's of the tenant that is to send; which tenant that is, the token says. One that does not
+exist is made with CARILLON_PLATFORM_TOKEN, and stays for the next time: it has no Twilio account, so what it sends is
+simulated, and nothing leaves the stack. If the tenant has an account, nothing is sent unless --to names a number of
+your own: three texts go there, and cost what three texts cost. Otherwise they go to numbers that nobody can have.
+--token and --platform-token take tokens too, but then they stand in the list of processes and in the shell's history.
 
 Each line says what was looked at, and what is wrong and where to look next. The exit status is 0 only if all of it
 held. What was scheduled is taken back; the messages that went stay in the tenant's log as long as it keeps them.
@@ -21,6 +27,7 @@ import binascii
 import contextlib
 import datetime as dt
 import json
+import os
 import secrets
 import signal
 import ssl
@@ -90,14 +97,28 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("api", metavar="API", help="the API's address: the stack's output ApiUrl")
-    parser.add_argument("--token", required=True, help="an admin's, of the tenant that sends")
-    parser.add_argument("--platform-token", metavar="TOKEN", help="makes the tenant if it does not exist")
+    parser.add_argument("--token", help="an admin's, of the tenant that sends, in place of CARILLON_TOKEN")
+    what = "makes the tenant if it does not exist, in place of CARILLON_PLATFORM_TOKEN"
+    parser.add_argument("--platform-token", metavar="TOKEN", help=what)
     parser.add_argument("--webhook", metavar="URL", help="the webhook's address, as Twilio calls it: looked at too")
     parser.add_argument("--to", metavar="NUMBER", help="your own number, as +15551234567: takes three texts")
     parser.add_argument(
         "--timeout", metavar="SECS", type=int, default=180, help="how long a message may take to its end (180)"
     )
-    return parser.parse_args()
+    asked = parser.parse_args()
+    asked.token = given(asked.token, "CARILLON_TOKEN")
+    asked.platform_token = given(asked.platform_token, "CARILLON_PLATFORM_TOKEN")
+    if asked.token is None:
+        parser.error("there is no token: set CARILLON_TOKEN")
+    return asked
+
+
+def given(token, variable):
+    """The argument, or what the environment has. None if neither was meant to be."""
+    token = os.environ.get(variable) if token is None else token
+    if token is not None and not token.strip():
+        sys.exit(f"the token is empty (or {variable} is): {PRINTED}")
+    return token and token.strip()
 
 
 class Wrong(Exception):
@@ -118,12 +139,12 @@ class Stack:
     def __init__(self, asked):
         self.api = asked.api.rstrip("/")
         self.webhook = asked.webhook and asked.webhook.rstrip("/")
-        self.token, self.platform_token = asked.token.strip(), (asked.platform_token or "").strip()
+        self.token, self.platform_token = asked.token, asked.platform_token
         self.to, self.timeout = asked.to, asked.timeout
-        claims = claims_of(self.token)
+        claims = claims_of(self.token, "the token", "admin")
         self.tenant = claims.get("tenant") or sys.exit("the token is for no tenant: its claim `tenant` is missing")
-        if claims.get("role") != "admin":
-            sys.exit(f"the token's role is {claims.get('role')!r}: this takes one of the role 'admin'")
+        if self.platform_token:
+            claims_of(self.platform_token, "the platform's token", "platform")
         # Names this run in the log, and makes its keys and texts different from those of others.
         self.run = f"smoke-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
         self.path = f"/v1/tenants/{self.tenant}"
@@ -145,17 +166,22 @@ class Stack:
         return self.clock[0] + dt.timedelta(seconds=time.monotonic() - self.clock[1])
 
 
-def claims_of(token):
-    """What a JWT says. Whether it is true is the gateway's to find out."""
+PRINTED = "did the command that should print it fail? Run it by itself, and look at what it says"
+
+
+def claims_of(token, which, role):
+    """What a JWT says, if it is one of that role. Whether it is true is the gateway's to find out."""
     try:
         payload = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (IndexError, binascii.Error, ValueError):
-        sys.exit("the token is no JWT: three parts with dots between them")
+        sys.exit(f"{which} is no JWT, which is three parts with dots between them: {PRINTED}")
     if not isinstance(claims, dict):
-        sys.exit("the token is no JWT: its second part is no JSON object")
+        sys.exit(f"{which} is no JWT: its second part is no JSON object")
     if claims.get("exp", time.time() + 1) <= time.time():
-        sys.exit("the token has expired")
+        sys.exit(f"{which} has expired")
+    if claims.get("role") != role:
+        sys.exit(f"{which} has the role {claims.get('role')!r}: this takes one of the role '{role}'")
     return claims
 
 
@@ -204,7 +230,7 @@ def tenant_is_there(stack):
     if answer.status == 404 and stack.platform_token:
         return made_tenant(stack)
     if answer.status == 404:
-        raise Wrong(f"{what}, but it is not", "the token's tenant, or make it with --platform-token", is_end=True)
+        raise Wrong(f"{what}, but it is not", "the token's tenant, or CARILLON_PLATFORM_TOKEN, which makes it", is_end=True)
     want(answer, 200, what, "RUNBOOK, First deploy: the data keys; then Functions fail or are throttled", is_end=True)
     settings = json_of(answer, what)
     if not settings["enabled"] or settings.get("suspended"):

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use shared::config::Config;
 use shared::context::Context;
 use shared::domain::lesson::{Lesson, LessonStatus, Students};
+use shared::domain::message::Status;
 use shared::domain::money::Micros;
 use shared::domain::tenant::Senders;
 use shared::http_client;
@@ -261,6 +262,42 @@ async fn of_another_accounts_senders_none_stays() {
     patch(&host, "admin", "/settings", &json!({ "senders": { "sms": number } })).await;
     let (_, again) = put(&host, "admin", "/twilio", &connection).await;
     assert_eq!(again["phoneNumber"], number, "the same account again keeps them");
+}
+
+/// What was handed to one account is not looked for in another: it is not there, and would go twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unknown_outcome_waits_for_the_account_that_it_is_of() {
+    let host = connected_machine().await;
+    let (other, number) = ("ACfedcba9876543210fedcba9876543210", "+12065550144");
+    host.twilio.add_account(Account {
+        sid: other.into(),
+        auth_token: SECOND.into(),
+        senders: vec![number.into()],
+        ..Account::default()
+    });
+    let connect = async |sid: &str, token: &str, number: &str| {
+        let connection = json!({ "accountSid": sid, "authToken": token, "phoneNumber": number });
+        let (status, view) = put(&host, "admin", "/twilio", &connection).await;
+        assert_eq!(status, StatusCode::OK, "{view}");
+    };
+    let tick = async || {
+        host.clock.set(host.clock.now() + SignedDuration::from_mins(4));
+        host.tick(host.clock.now()).await.unwrap();
+        messages_of(&host).await.pop().unwrap()
+    };
+    host.twilio.set_faults(vec![Rule { fault: Fault::AcceptThenDrop, to: None, times: Some(1), every: None }]);
+    post(&host, "staff", "/messages", None, &json!({ "to": KNOWN, "body": "Hello" })).await;
+
+    connect(other, SECOND, number).await;
+    for _ in 0..5 {
+        let waits = tick().await;
+        assert_eq!((waits.status, waits.account.as_deref(), waits.looks), (Status::Sending, Some(SID), 0));
+    }
+    connect(SID, TOKEN, NUMBER).await;
+    let found = tick().await;
+
+    let sids: Vec<String> = host.twilio.ledger().into_iter().map(|entry| entry.sid).collect();
+    assert_eq!(sids, [found.sid.unwrap()], "Twilio has it once");
 }
 
 /// The inbound wiring of a messaging service is set in Twilio's Console, and cannot be seen from here.

@@ -20,9 +20,14 @@ use local::simulate;
 use local::twilio::Callback;
 use serde_json::{Value, json};
 use shared::config;
+use shared::context::twilio_secret;
 use shared::domain::message::Status;
+use shared::domain::tenant::TenantId;
+use shared::schedule::EventFailure;
 use shared::secrets;
+use shared::store::tenants::{self, Entry, TenantState};
 use shared::telemetry::Metric;
+use shared::usecases::every_tenant::RunError;
 use tempfile::NamedTempFile;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
@@ -154,7 +159,10 @@ impl Running {
             }
         }
         assert!(metrics.len() <= 1, "{metrics:?}");
-        Invoked { answer, lines, metrics: metrics.pop().unwrap_or_default() }
+        let metrics = metrics.pop().unwrap_or_default();
+        let told = metrics.get(Metric::ErrorLines.name()).copied().unwrap_or_default();
+        assert_eq!(told, lines.iter().filter(|line| line["level"] == "ERROR").count() as u64, "{lines:?}");
+        Invoked { answer, lines, metrics }
     }
 }
 
@@ -411,6 +419,7 @@ async fn a_request_that_fails_is_one_error_with_the_requests_id_and_the_program_
     let errors: Vec<&Value> = failed.lines.iter().filter(|line| line["level"] == "ERROR").collect();
     assert_eq!(errors.len(), 1, "{:?}", failed.lines);
     assert_eq!(errors[0]["fields"]["message"], "a request failed");
+    assert_eq!(failed.metrics, metrics(&[(Metric::ErrorLines, 1)]));
 
     // Of a path that is none lambda_http makes no request: it panics.
     let mut event = event("manageTenant");
@@ -437,6 +446,112 @@ async fn an_event_that_fails_is_one_error_with_its_causes() {
     let [line] = failed.lines.as_slice() else { panic!("{:?}", failed.lines) };
     let told = line["fields"]["message"].as_str().unwrap();
     let cause = told.strip_prefix("this is not the JSON of an event that this function is for: ").unwrap();
-    assert!(line["level"] == "ERROR" && cause.contains("nonsense"), "{line}");
-    assert_eq!(failed.metrics, BTreeMap::new());
+    let tasks = "`askAboutSilent`, `recountDays`, `sweepExpired`, `watchHealth`";
+    assert_eq!((&line["level"], cause), (&json!("ERROR"), format!("`task`: unknown variant, expected one of {tasks}").as_str()));
+    assert_eq!(failed.metrics, metrics(&[(Metric::ErrorLines, 1)]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_cannot_be_read_is_told_of_and_not_quoted() {
+    const NAME: &str = "Annabel Quillfeather";
+    capture::keep_secret(&[NAME]);
+    let nowhere = "http://127.0.0.1:9";
+    let mut receive = Running::start("receive-events", environment("nobody", nowhere, nowhere)).await;
+    let mut dispatch = Running::start("dispatch-messages", environment("nobody", nowhere, nowhere)).await;
+    let event_of = |name: &str, detail: Value| {
+        let mut event = event("receiveEvents");
+        (event["detail-type"], event["detail"]) = (json!(name), detail);
+        event
+    };
+    let lesson = json!({
+        "tenant": "sample", "lesson": "L1", "subject": "Violin", "teacher": "Ada", "startsAt": "2026-03-09 18:15", "students": NAME,
+    });
+    let mut without_time = event("receiveEvents");
+    without_time["time"] = json!(NAME);
+
+    let told = [
+        receive.handle(event_of("lesson.created", lesson)).await,
+        receive.handle(event_of(NAME, json!({ "tenant": "sample" }))).await,
+        receive.handle(event_of(NAME, json!({ "tenant": NAME }))).await,
+        receive.handle(without_time).await,
+        dispatch.handle(json!({ "task": NAME })).await,
+        dispatch.handle(json!({ "Records": [{ "messageId": "1", "body": { "said": NAME } }] })).await,
+    ];
+
+    // That no line shows it is looked for with every line.
+    for invoked in &told {
+        let [line] = invoked.lines.as_slice() else { panic!("{:?}", invoked.lines) };
+        assert_eq!(line["level"], "ERROR", "{line}");
+        assert!(!invoked.answer.to_string().contains(NAME), "{}", invoked.answer);
+    }
+    let [created, unknown, nobodys, without_time, _, hints] =
+        told.map(|mut invoked| invoked.lines.pop().unwrap()["fields"].take());
+    assert_eq!(created["event"], "lesson.created");
+    assert_eq!(created["why"], "the event's detail does not fit its name: `students`: invalid type, expected a sequence");
+    assert_eq!((&unknown["event"], &unknown["why"]), (&json!("?"), &json!("no event of this name is known")));
+    assert_eq!(nobodys["event"], "?");
+    let ending = |fields: &Value| fields["message"].as_str().unwrap().split_once(": ").unwrap().1.to_string();
+    assert_eq!(ending(&without_time), "`time`: it cannot be read");
+    assert_eq!(ending(&hints), "`Records[0].body`: invalid type, expected a string");
+}
+
+/// Adds a tenant that has no settings, and whose account cannot be read. It comes before the sample's.
+async fn add_broken_tenant(host: &Host) {
+    let broken = TenantId::parse("broken").unwrap();
+    let mut entry = Entry {
+        name: "Broken".into(),
+        state: TenantState::Active,
+        created_at: None,
+        changed_at: None,
+        changed_by: None,
+        reason: None,
+        job: None,
+        revision: 0,
+    };
+    assert!(tenants::update_entry(host.cx.table().await.unwrap(), &broken, &mut entry).await.unwrap());
+    let name = host.cx.config.secret(&twilio_secret(&broken));
+    secrets::write(&host.cx.secrets, &name, &json!({ "accountSid": 7 })).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_that_fails_for_one_tenant_plans_for_the_others_and_is_an_error() {
+    let (folder, span) = sample();
+    let host = machine(span.from).await;
+    let long_before = span.from - SignedDuration::from_hours(24 * 30);
+    simulate::load(&host, &tenant(), &folder, long_before).await.unwrap();
+    assert_eq!(all_messages(&host, &tenant(), span).await, []);
+    add_broken_tenant(&host).await;
+    let aws = serve_aws(&host).await;
+    let mut running =
+        Running::start("schedule-lesson-reminders", environment("scheduleLessonReminders", &aws, &host.twilio_url)).await;
+
+    let failed = running.handle(event("scheduleLessonReminders")).await;
+    let planned = all_messages(&host, &tenant(), span).await.len();
+    let again = running.handle(event("scheduleLessonReminders")).await;
+
+    assert!(planned > 20, "{planned}");
+    assert_eq!(all_messages(&host, &tenant(), span).await.len(), planned, "Lambda may repeat it");
+    for failed in [&failed, &again] {
+        let errors = failed.lines.iter().filter(|line| line["level"] == "ERROR").map(|line| &line["fields"]);
+        let told: Vec<(&Value, &Value)> = errors.map(|fields| (&fields["tenant"], &fields["message"])).collect();
+        let why = &failed.answer["errorMessage"];
+        assert_eq!(told, [(&json!("broken"), &json!("reminders could not be planned")), (&Value::Null, why)]);
+        assert!(why.as_str().unwrap().ends_with(": 1"), "{why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_fails_for_one_tenant_is_an_error() {
+    let host = quiet_machine(|_| {}).await;
+    let tasks = ["askAboutSilent", "recountDays", "sweepExpired", "watchHealth"];
+    for task in tasks {
+        host.task(task, host.clock.now()).await.unwrap();
+    }
+
+    add_broken_tenant(&host).await;
+
+    for task in tasks {
+        let error = host.task(task, host.clock.now()).await.unwrap_err();
+        assert!(matches!(error, EventFailure::Run(RunError::Tenants(1))), "{task}: {error:?}");
+    }
 }

@@ -5,6 +5,7 @@
 use axum::http::StatusCode;
 use jiff::SignedDuration;
 use local::host::Host;
+use local::simulate::school_event;
 use local::twilio::{Fault, InboundMedia, InboundText, Rule};
 use serde_json::{Value, json};
 
@@ -151,6 +152,29 @@ async fn nothing_of_a_busy_run_is_readable_in_its_log_lines_or_in_the_table() {
         let name = names.iter().find(|name| text.contains(*name));
         assert_eq!((found(&text), name), (None, None), "{text}");
     }
+}
+
+/// An error of a parser's quotes what it stumbled over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_is_quoted_in_no_line() {
+    const NAME: &str = "Annabel Quillfeather";
+    capture::keep_secret(&[NAME]);
+    let host = quiet_machine(|_| {}).await;
+    let lesson = |students: Value| {
+        let mut lesson = json!({ "lesson": "L1", "subject": "Violin", "teacher": "Ada", "startsAt": "2026-03-12 16:00" });
+        lesson["students"] = students;
+        lesson
+    };
+    let events = [("lesson.created", lesson(json!(NAME))), ("lesson.created", lesson(json!([NAME]))), (NAME, lesson(json!([])))];
+
+    for (name, detail) in events {
+        let event = school_event(&tenant(), name, &detail, host.clock.now());
+        let answer = host.receive(event, host.clock.now()).await.unwrap();
+        assert!(!answer.to_string().contains(NAME), "{answer}");
+    }
+    // As `lambda_runtime` logs it.
+    let failure = host.task(NAME, host.clock.now()).await.unwrap_err();
+    assert!(!format!("{failure:?}").contains(NAME), "{failure:?}");
 }
 
 /// An item without its sealed fields: nobody reads in those, but by chance base64 may spell anything.

@@ -11,16 +11,19 @@ use jiff::SignedDuration;
 use local::host::Host;
 use local::twilio::{Callback, Fault, InboundText, Rule};
 use serde_json::json;
+use shared::domain::message::Status;
 use shared::telemetry::Metric;
 
 use crate::machine::capture::take_counted;
-use crate::machine::{get, post, quiet_machine, root, settle, tenant, unconnected_machine};
+use crate::machine::{get, messages_of, post, quiet_machine, root, settle, tenant, unconnected_machine};
 
 const ONE: &str = "+12125550001";
 const TWO: &str = "+12125550002";
 const SENDER: &str = "+15005550006";
 /// Twilio's magic number that nothing can be sent to.
 const INVALID: &str = "+15005550001";
+/// The one that has opted out there.
+const UNSUBSCRIBED: &str = "+15005550004";
 
 fn these(expected: &[(Metric, u64)]) -> BTreeMap<String, u64> {
     expected.iter().map(|(metric, value)| (metric.name().to_string(), *value)).collect()
@@ -128,13 +131,15 @@ async fn a_call_that_was_taken_is_delivered_and_one_that_nobody_took_is_no_failu
 }
 
 #[tokio::test]
-async fn what_is_only_simulated_counts_as_accepted_and_delivered() {
+async fn what_is_only_simulated_counts_for_nothing() {
     let host = unconnected_machine(|_| {}).await;
     take_counted();
 
     send(&host, ONE).await;
 
-    assert_eq!(take_counted(), these(&[(Metric::Accepted, 1), (Metric::Delivered, 1)]));
+    let messages = messages_of(&host).await;
+    assert!(messages.iter().all(|message| message.simulated && message.status == Status::Delivered), "{messages:?}");
+    assert_eq!((messages.len(), take_counted()), (1, these(&[])));
 }
 
 #[tokio::test]
@@ -163,6 +168,9 @@ async fn a_refusal_with_21610_is_a_failure_and_an_opt_out() {
 
     bring_thrice(&host).await;
 
+    assert_eq!(take_counted(), these(&[(Metric::Failed, 1), (Metric::OptOuts, 1)]));
+
+    send(&host, UNSUBSCRIBED).await;
     assert_eq!(take_counted(), these(&[(Metric::Failed, 1), (Metric::OptOuts, 1)]));
 }
 
@@ -294,6 +302,23 @@ fn watched(text: &str) -> BTreeSet<&str> {
     of_alarms.chain(of_dashboard).collect()
 }
 
+/// The alarms of a template, as they are written.
+fn alarms(text: &str) -> String {
+    let mut resources: Vec<String> = Vec::new();
+    let within = text.lines().skip_while(|line| *line != "Resources:").skip(1);
+    for line in within.take_while(|line| line.is_empty() || line.starts_with(' ')) {
+        if line.strip_prefix("  ").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_alphabetic())) {
+            resources.push(String::new());
+        }
+        if let Some(resource) = resources.last_mut() {
+            resource.push_str(line);
+            resource.push('\n');
+        }
+    }
+    resources.retain(|resource| resource.contains("\n    Type: AWS::CloudWatch::Alarm\n"));
+    resources.concat()
+}
+
 #[test]
 fn what_is_watched_is_what_is_counted() {
     let text = fs::read_to_string(root().join("infra/watch.yaml")).unwrap();
@@ -304,4 +329,23 @@ fn what_is_watched_is_what_is_counted() {
     let example = "Namespace: !Ref MetricsNamespace\nMetricName: Mine\n\nMetricName: Errors\nNamespace: AWS/Lambda\n\
                    [[\"${MetricsNamespace}\", \"Other\", {}]]";
     assert_eq!(watched(example), BTreeSet::from(["Mine", "Other"]));
+}
+
+/// The others are only to look at.
+#[test]
+fn what_somebody_has_to_look_into_rings() {
+    use Metric::{Accepted, Delivered, ErrorLines, Failed, LateSeconds, NotProcessed, Stuck, Unknown};
+    let text = fs::read_to_string(root().join("infra/watch.yaml")).unwrap();
+    let alarms_of_ours = alarms(&text);
+    let rings = watched(&alarms_of_ours);
+
+    let ringing = [Accepted, NotProcessed, Unknown, Delivered, Failed, Stuck, LateSeconds, ErrorLines];
+    let silent: Vec<&str> = ringing.map(Metric::name).into_iter().filter(|name| !rings.contains(name)).collect();
+    assert_eq!(silent, Vec::<&str>::new());
+
+    let alarm = "  Mine:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      MetricName: Mine\n      \
+                 Namespace: !Ref MetricsNamespace\n\n";
+    let page = "  # A page.\n  Page:\n    Type: AWS::CloudWatch::Dashboard\n    [[\"${MetricsNamespace}\", \"Other\", {}]]\n";
+    let example = format!("Parameters:\n  Page:\n    Type: String\nResources:\n{alarm}{page}Outputs:\n  Mine:\n    Value: 1\n");
+    assert_eq!(alarms(&example), format!("{alarm}  # A page.\n"));
 }

@@ -39,9 +39,12 @@ SILENT = "+15550100298"
 
 class Case(NamedTuple):
     what: str
+    # What CARILLON_TOKEN holds.
+    token: str | None
     arguments: list
     # What it says if it is to fail.
     says: str = ""
+    platform_token: str | None = None
 
 
 def main():
@@ -73,22 +76,29 @@ def tried_out(said, mint):
     api, webhook, twilio = said["API"], said["webhook"], said["Twilio"]
     made, sample = mint("--tenant", MADE), mint("--tenant", SAMPLE)
     platform = mint("--role", "platform")
-    first = Case("a tenant is made", [api, "--token", made, "--platform-token", platform, "--webhook", webhook])
     viewer = mint("--tenant", SAMPLE, "--role", "viewer")
+    first = Case("a tenant is made", made, [api, "--webhook", webhook], platform_token=platform)
+    # What somebody may take for a token, where there was no installation to print one.
+    failed = "carillon: there is no installation in .carillon"
     cases = [
-        Case("a tenant is there", [api, "--token", made]),
-        Case("an account, and a number of one's own", [api, "--token", sample, "--webhook", webhook, "--to", OWN]),
-        Case("an account, and no number", [api, "--token", sample], "its texts would leave, and nothing was sent"),
-        Case("a number that Twilio refuses", [api, "--token", sample, "--to", INVALID], "it is failed: 21211"),
-        Case("another webhook", [api, "--token", made, "--webhook", twilio], "the parameter PublicUrl"),
-        Case("no such tenant", [api, "--token", mint("--tenant", "nobody")], "make it with --platform-token"),
-        Case("a viewer", [api, "--token", viewer], "this takes one of the role 'admin'"),
-        Case("a forged token", [api, "--token", f"{made[:-8]}AAAAAAAA"], "the token is not believed"),
-        Case("what is no API", [webhook, "--token", made], "description is open to everybody, but"),
-        Case("nothing there", ["http://127.0.0.1:9", "--token", made], "no answer from http://127.0.0.1:9"),
+        Case("a tenant is there", made, [api]),
+        Case("tokens as arguments", failed, [api, "--token", made, "--platform-token", platform], platform_token=failed),
+        Case("an account, and a number of one's own", sample, [api, "--webhook", webhook, "--to", OWN]),
+        Case("an account, and no number", sample, [api], "its texts would leave, and nothing was sent"),
+        Case("a number that Twilio refuses", sample, [api, "--to", INVALID], "it is failed: 21211"),
+        Case("another webhook", made, [api, "--webhook", twilio], "the parameter PublicUrl"),
+        Case("no such tenant", mint("--tenant", "nobody"), [api], "CARILLON_PLATFORM_TOKEN, which makes it"),
+        Case("a viewer", viewer, [api], "this takes one of the role 'admin'"),
+        Case("no platform's token", made, [api], "this takes one of the role 'platform'", platform_token=made),
+        Case("a forged token", f"{made[:-8]}AAAAAAAA", [api], "the token is not believed"),
+        Case("no token", None, [api], "set CARILLON_TOKEN"),
+        Case("an empty token", "", [api], "did the command that should print it fail?"),
+        Case("no JWT", failed, [api], "is no JWT, which is three parts"),
+        Case("what is no API", made, [webhook], "description is open to everybody, but"),
+        Case("nothing there", made, ["http://127.0.0.1:9"], "no answer from http://127.0.0.1:9"),
     ]
-    silent = [api, "--token", sample, "--to", SILENT, "--timeout", "5"]
-    cases.append(Case("callbacks that do not come", silent, "Twilio has it and told no end"))
+    silent = [api, "--to", SILENT, "--timeout", "5"]
+    cases.append(Case("callbacks that do not come", sample, silent, "Twilio has it and told no end"))
     fetched(f"{twilio}/_local/faults", method="PUT", body=[{"fault": "lostCallbacks", "to": SILENT}])
     wrong = run(first)
     with concurrent.futures.ThreadPoolExecutor(len(cases)) as threads:
@@ -109,7 +119,11 @@ def tried_out(said, mint):
 def run(case):
     """Answers what is wrong."""
     command = [sys.executable, SMOKE, *case.arguments]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=RUN_SECS)
+    tokens = {"CARILLON_TOKEN": case.token, "CARILLON_PLATFORM_TOKEN": case.platform_token}
+    environment = {name: value for name, value in os.environ.items() if name not in tokens}
+    environment |= {name: value for name, value in tokens.items() if value is not None}
+    said = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    ended = subprocess.run(command, env=environment, timeout=RUN_SECS, **said)
     if not case.says:
         return [] if ended.returncode == 0 else [f"{case.what}: {ended.returncode}\n{ended.stdout}"]
     if ended.returncode == 0:

@@ -112,6 +112,14 @@ impl Account {
     pub fn is_simulated(&self) -> bool {
         matches!(self, Self::Simulated)
     }
+
+    /// Twilio's id of it.
+    pub fn sid(&self) -> Option<&str> {
+        match self {
+            Self::Twilio(credentials) => Some(&credentials.account_sid),
+            Self::Simulated => None,
+        }
+    }
 }
 
 /// How long settings and credentials are believed without asking again.

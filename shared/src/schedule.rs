@@ -6,29 +6,33 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::context::{Context, ContextError};
-use crate::domain::school_event::SchoolEvent;
+use crate::domain::school_event::{EventError, SchoolEvent};
 use crate::domain::tenant::TenantId;
 use crate::queue::Hint;
-use crate::telemetry::{Chain, Metric, measure};
+use crate::telemetry::{Chain, Metric, measure, misfit};
 use crate::usecases::ask_about_silent::ask_about_silent;
 use crate::usecases::dispatch::{Run, dispatch_due, dispatch_hinted};
+use crate::usecases::every_tenant::RunError;
 use crate::usecases::plan_reminders::{plan_all_lessons, plan_all_payments};
 use crate::usecases::receive_event::{Received, receive_event};
 use crate::usecases::recount_days::recount_days;
 use crate::usecases::sweep_expired::sweep_expired;
 use crate::usecases::watch_health::watch_health;
 
-/// Why an event was not dealt with; Lambda repeats it.
+/// Why an event was not dealt with, or not wholly. Lambda counts it, and repeats what template.yaml lets it repeat.
 #[derive(thiserror::Error)]
 pub enum EventFailure {
     #[error(transparent)]
     Context(#[from] ContextError),
-    #[error("this is not the JSON of an event that this function is for")]
-    NotOurs(#[source] serde_json::Error),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Where and how it does not fit, and never by what: `lambda_runtime` logs it.
+    #[error("this is not the JSON of an event that this function is for: {0}")]
+    NotOurs(String),
 }
 
 /// What `lambda_runtime` logs of a failure: the same as we do, once.
@@ -50,7 +54,11 @@ struct Envelope {
 }
 
 fn envelope(event: Value) -> Result<Envelope, EventFailure> {
-    serde_json::from_value(event).map_err(EventFailure::NotOurs)
+    read(event)
+}
+
+fn read<'de, T: Deserialize<'de>>(event: impl Deserializer<'de, Error = serde_json::Error>) -> Result<T, EventFailure> {
+    serde_path_to_error::deserialize(event).map_err(|error| EventFailure::NotOurs(misfit(&error)))
 }
 
 /// `scheduleLessonReminders`. The event's time is `now`, so that a repeated run plans the same.
@@ -88,16 +96,21 @@ impl Task {
 /// `dispatchMessages`: hints of the queue, the minute tick, or a task. Unlike the plans, it goes by the clock and not
 /// by the event's time: leases and quiet hours are about when a message really goes.
 pub async fn dispatch_messages(cx: &Context, event: Value, now: Timestamp) -> Result<Value, EventFailure> {
-    if let Some(records) = event.get("Records") {
-        return hints(cx, records, now).await;
+    #[derive(Deserialize)]
+    struct Asked {
+        task: Option<Task>,
     }
-    if let Some(task) = event.get("task") {
-        let task = Task::deserialize(task).map_err(EventFailure::NotOurs)?;
+    if event.get("Records").is_some() {
+        return hints(cx, &event, now).await;
+    }
+    let Asked { task } = read(&event)?;
+    if let Some(task) = task {
         return work(cx, task, now).await;
     }
     envelope(event)?;
     let dispatched = Box::pin(dispatch_due(cx, now)).await?;
     Metric::OF_TICK.into_iter().for_each(|metric| measure(metric, 0));
+    // Also of a run that was cut short: that it is told is how the alarm "no-tick" knows that the tick runs.
     measure(Metric::Stuck, dispatched.stuck);
     measure(Metric::LateSeconds, dispatched.late.as_secs().unsigned_abs());
     Ok(json!({ "dispatched": dispatched.messages.len() }))
@@ -119,14 +132,19 @@ async fn work(cx: &Context, task: Task, now: Timestamp) -> Result<Value, EventFa
 }
 
 /// Each record fails or passes by itself; SQS delivers again what failed.
-async fn hints(cx: &Context, records: &Value, now: Timestamp) -> Result<Value, EventFailure> {
+async fn hints(cx: &Context, event: &Value, now: Timestamp) -> Result<Value, EventFailure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Batch {
+        records: Vec<Record>,
+    }
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Record {
         message_id: String,
         body: String,
     }
-    let records: Vec<Record> = Deserialize::deserialize(records).map_err(EventFailure::NotOurs)?;
+    let Batch { records } = read(event)?;
     let run = Run::at(now);
     let mut failures = Vec::new();
     for record in records {
@@ -151,14 +169,15 @@ pub async fn receive_events(cx: &Context, event: Value, now: Timestamp) -> Resul
     let envelope = envelope(event)?;
     let tenant = envelope.detail.get("tenant").and_then(Value::as_str).and_then(|id| TenantId::parse(id).ok());
     let Some(tenant) = tenant else {
-        tracing::error!(event = envelope.detail_type, "an event without a tenant in its detail was ignored");
+        tracing::error!(event = shown(&envelope.detail_type), "an event without a tenant in its detail was ignored");
         return Ok(json!({ "ignored": "the detail names no tenant" }));
     };
     let school_event = match SchoolEvent::parse(&envelope.detail_type, &envelope.detail) {
         Ok(event) => event,
         Err(error) => {
-            tracing::error!(%tenant, error = %Chain(&error), "an event that cannot be read was ignored");
-            return Ok(json!({ "ignored": error.to_string() }));
+            let why = why(&error);
+            tracing::error!(%tenant, event = shown(&envelope.detail_type), why, "an event that cannot be read was ignored");
+            return Ok(json!({ "ignored": why }));
         }
     };
     match Box::pin(receive_event(cx, &tenant, &school_event, envelope.time, now)).await {
@@ -169,5 +188,19 @@ pub async fn receive_events(cx: &Context, event: Value, now: Timestamp) -> Resul
             Ok(json!({ "ignored": "no such tenant" }))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// An event's name for the log, if it is a name: what is none may be anything.
+fn shown(name: &str) -> &str {
+    let is_name = name.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'.' | b'_' | b'-'));
+    if is_name { name } else { "?" }
+}
+
+/// Why an event cannot be read, without what it says: that may be of a person.
+fn why(error: &EventError) -> String {
+    match error {
+        EventError::BadDetail(detail) => format!("{error}: {}", misfit(detail)),
+        EventError::UnknownName(_) | EventError::BadId => error.to_string(),
     }
 }

@@ -74,6 +74,32 @@ pub fn message(tenant: &TenantId, message: &Message) {
     );
 }
 
+/// What serde says of a value that does not fit, without the value, which it quotes: that may be somebody's text.
+pub fn unquoted(error: &impl fmt::Display) -> String {
+    const WAYS: [&str; 6] =
+        ["invalid type", "invalid value", "invalid length", "unknown variant", "unknown field", "duplicate field"];
+    let said = error.to_string();
+    // The name of a field of ours, and no value.
+    if said.starts_with("missing field `") {
+        return said;
+    }
+    match (WAYS.into_iter().find(|way| said.starts_with(*way)), said.rsplit_once(", expected ")) {
+        // What is expected is ours to say, and stands last.
+        (Some(way), Some((_, expected))) => format!("{way}, expected {expected}"),
+        (Some(way), None) => way.to_string(),
+        (None, _) => "it cannot be read".to_string(),
+    }
+}
+
+/// The same of JSON, and where in it: for what others wrote, whose fields have names of ours.
+pub fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let (path, said) = (error.path().to_string(), unquoted(error.inner()));
+    match path.trim_matches(['.', '?']) {
+        "" => said,
+        path => format!("`{path}`: {said}"),
+    }
+}
+
 /// An error and its sources in one line, for the one place that logs it.
 pub struct Chain<'a>(pub &'a (dyn Error + 'a));
 
@@ -86,5 +112,45 @@ impl fmt::Display for Chain<'_> {
             source = error.source();
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Lesson {
+        #[allow(dead_code)] // only read
+        students: Vec<String>,
+        #[allow(dead_code)]
+        at: jiff::Timestamp,
+    }
+
+    #[test]
+    fn what_does_not_fit_is_told_by_its_place_and_not_quoted() {
+        let at = "2026-03-10T16:00:00Z";
+        let cases = [
+            (json!({ "at": at }), "missing field `students`"),
+            (json!({ "at": at, "students": "Ann, expected Lee" }), "`students`: invalid type, expected a sequence"),
+            (json!({ "at": at, "students": [7] }), "`students[0]`: invalid type, expected a string"),
+            (json!({ "at": "Ann Lee", "students": [] }), "`at`: it cannot be read"),
+            (json!("Ann Lee"), "invalid type, expected struct Lesson"),
+        ];
+        for (value, expected) in cases {
+            let error = serde_path_to_error::deserialize::<_, Lesson>(&value).unwrap_err();
+            assert_eq!(misfit(&error), expected, "{value}");
+        }
+        let unknown = serde_json::from_value::<Lesson>(json!({ "Ann Lee": 1 })).unwrap_err();
+        assert_eq!(unquoted(&unknown), "unknown field, expected `students` or `at`");
+        let cut = serde_json::from_str::<BTreeMap<String, String>>(r#"{"a": "Ann Lee"#).unwrap_err();
+        assert_eq!(unquoted(&cut), "it cannot be read");
     }
 }

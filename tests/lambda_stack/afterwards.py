@@ -37,7 +37,7 @@ def look_back(it, sent, step):
     with step("the metrics are valid, and add up to what happened"):
         ticks = sum(each.kind == "a scheduled event" for each in it.emulators["DispatchMessages"].invocations)
         told = {"Accepted": len(sent), "Delivered": len(sent), "Inbound": 2, "OptOuts": 1, "Skipped": 1}
-        told |= dict.fromkeys(["Failed", "NotProcessed", "Unknown", "Stuck", "LimitedRequests"], 0)
+        told |= dict.fromkeys(["Failed", "NotProcessed", "Unknown", "Stuck", "LimitedRequests", "ErrorLines"], 0)
         expect("the sums", {name: sum(metrics.get(name, [])) for name in told}, told)
         of_each_tick = {name: len(metrics.get(name, [])) for name in ("Stuck", "LateSeconds")}
         expect("how often each tick told", of_each_tick, dict.fromkeys(of_each_tick, ticks))

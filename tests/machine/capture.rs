@@ -186,7 +186,9 @@ fn keep_counted(line: &str) {
 pub fn start() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
-        let is_whole = std::env::args().skip(1).all(|argument| argument.starts_with('-') && argument != "--skip");
+        const LEAVING_OUT: [&str; 3] = ["--skip", "--ignored", "--exact"];
+        let leaves_out = |argument: &str| !argument.starts_with('-') || LEAVING_OUT.iter().any(|flag| argument.starts_with(flag));
+        let is_whole = !std::env::args().skip(1).any(|argument| leaves_out(&argument));
         std::fs::write(permissions_file(), format!("{}\n", json!({ "whole": is_whole }))).unwrap();
         let levels = Targets::new()
             .with_default(LevelFilter::INFO)

@@ -23,6 +23,7 @@ use crate::tokens::{self, Claims, TokenKey};
 
 /// API Gateway's own limit of a request, in bytes.
 const LARGEST_BODY: usize = 10 * 1024 * 1024;
+
 /// The function URL in front of `twilioWebhook`: open to everybody, as Twilio needs it.
 pub fn function_url(functions: Functions, clock: Clock) -> Router {
     Router::new().fallback(move |request: Request| {

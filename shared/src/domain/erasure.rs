@@ -32,6 +32,7 @@ pub fn forgotten(message: Message, now: Timestamp) -> Message {
         // A payment is one person's; a lesson is not.
         subject: if nameless.kind == Kind::PaymentReminder { String::new() } else { nameless.subject },
         lease_until: None,
+        account: None,
         sid: None,
         // Each names Twilio's id. What they come to stands in the message itself.
         reports: BTreeMap::new(),

@@ -162,6 +162,9 @@ pub struct Message {
     /// While it is claimed: when the claim lapses, so that somebody finds out what became of it.
     #[serde(default)]
     pub lease_until: Option<Timestamp>,
+    /// While it is claimed: the account at Twilio that it is for, which alone knows what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     /// Grows with every write; each write names the one it saw.
     pub revision: u32,
     /// How often Twilio was called for it.
@@ -239,6 +242,7 @@ impl Message {
             reason: None,
             due_at,
             lease_until: None,
+            account: None,
             revision: 1,
             attempt: 0,
             looks: 0,

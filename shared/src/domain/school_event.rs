@@ -73,10 +73,11 @@ pub struct PaymentSettled {
 /// An event that cannot be read; the sender must mend it, a retry does not help.
 #[derive(Debug, thiserror::Error)]
 pub enum EventError {
-    #[error("unknown event '{0}'")]
+    #[error("no event of this name is known")]
     UnknownName(String),
+    /// The source quotes the detail: it is for whoever wrote that, and not for the log.
     #[error("the event's detail does not fit its name")]
-    BadDetail(#[source] serde_json::Error),
+    BadDetail(#[source] serde_path_to_error::Error<serde_json::Error>),
     #[error("an id is empty or longer than {LONGEST_ID} bytes")]
     BadId,
 }
@@ -85,13 +86,12 @@ impl SchoolEvent {
     /// # Errors
     /// [`EventError`], when the name or the detail is none that we know.
     pub fn parse(name: &str, detail: &serde_json::Value) -> Result<Self, EventError> {
-        let bad = EventError::BadDetail;
         let event = match name {
-            "lesson.created" => Self::LessonCreated(Deserialize::deserialize(detail).map_err(bad)?),
-            "lesson.moved" => Self::LessonMoved(Deserialize::deserialize(detail).map_err(bad)?),
-            "lesson.cancelled" => Self::LessonCancelled(Deserialize::deserialize(detail).map_err(bad)?),
-            "attendance.recorded" => Self::AttendanceRecorded(Deserialize::deserialize(detail).map_err(bad)?),
-            "payment.settled" => Self::PaymentSettled(Deserialize::deserialize(detail).map_err(bad)?),
+            "lesson.created" => Self::LessonCreated(read(detail)?),
+            "lesson.moved" => Self::LessonMoved(read(detail)?),
+            "lesson.cancelled" => Self::LessonCancelled(read(detail)?),
+            "attendance.recorded" => Self::AttendanceRecorded(read(detail)?),
+            "payment.settled" => Self::PaymentSettled(read(detail)?),
             _ => return Err(EventError::UnknownName(name.to_string())),
         };
         if event.ids().into_iter().all(is_id) { Ok(event) } else { Err(EventError::BadId) }
@@ -106,4 +106,8 @@ impl SchoolEvent {
             Self::PaymentSettled(event) => vec![&event.payment],
         }
     }
+}
+
+fn read<'a, T: Deserialize<'a>>(detail: &'a serde_json::Value) -> Result<T, EventError> {
+    serde_path_to_error::deserialize(detail).map_err(EventError::BadDetail)
 }

@@ -425,7 +425,7 @@ fn sealed(table: &Table, key: &Key, field: &str, value: &impl Serialize, expires
 
 fn opened<T: serde::de::DeserializeOwned>(table: &Table, key: &Key, item: &Item, field: &str) -> Result<T, StoreError> {
     let plain = opened_bytes(table, key, item, field)?;
-    serde_json::from_slice(&plain).map_err(|error| StoreError::Unreadable(Box::new(error)))
+    serde_json::from_slice(&plain).map_err(|error| StoreError::unreadable(&error))
 }
 
 fn opened_bytes(table: &Table, key: &Key, item: &Item, field: &str) -> Result<Vec<u8>, StoreError> {

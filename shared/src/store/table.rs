@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
+use std::fmt::Display;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -11,6 +12,7 @@ use serde::de::DeserializeOwned;
 
 use super::keys::{Index, Key, PK, SK};
 use super::seal::{Keyring, SealError};
+use crate::telemetry::unquoted;
 
 pub type Item = HashMap<String, AttributeValue>;
 
@@ -36,6 +38,11 @@ pub enum StoreError {
 impl StoreError {
     pub(super) fn unreachable(error: impl Error + Send + Sync + 'static) -> Self {
         Self::Unreachable(Box::new(error))
+    }
+
+    /// What was stored does not fit what we know. Its value is not told: sealed or not, it is somebody's.
+    pub fn unreadable(error: &impl Display) -> Self {
+        Self::Unreadable(unquoted(error).into())
     }
 }
 
@@ -77,19 +84,18 @@ impl Table {
 
     /// The value of an item, its `sealed` fields opened.
     pub(super) fn value<T: DeserializeOwned>(&self, mut item: Item, sealed: &[&str]) -> Result<T, StoreError> {
-        let unreadable = |error: Box<dyn Error + Send + Sync>| StoreError::Unreadable(error);
         let place = string(&item, PK).to_string();
         for field in sealed {
             if let Some(AttributeValue::B(bytes)) = item.get(*field) {
                 let plain = self.keyring.open(&place, bytes.as_ref())?;
-                let value: serde_json::Value = serde_json::from_slice(&plain).map_err(|error| unreadable(error.into()))?;
-                let value = serde_dynamo::to_attribute_value(value).map_err(|error| unreadable(error.into()))?;
+                let value: serde_json::Value = serde_json::from_slice(&plain).map_err(|error| StoreError::unreadable(&error))?;
+                let value = serde_dynamo::to_attribute_value(value).map_err(|error| StoreError::unreadable(&error))?;
                 item.insert((*field).to_string(), value);
             }
         }
         item.remove(PK);
         item.remove(SK);
-        serde_dynamo::from_item(item).map_err(|error| unreadable(error.into()))
+        serde_dynamo::from_item(item).map_err(|error| StoreError::unreadable(&error))
     }
 
     /// Lists an item in an index.

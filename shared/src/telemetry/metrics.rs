@@ -1,5 +1,5 @@
 //! What is counted: one line an invocation, in CloudWatch's embedded metric format. Without dimensions: it tells of the
-//! whole deployment, and of nobody in it.
+//! whole deployment, and of nobody in it. What is only simulated counts for nothing: trying out hides no trouble.
 //!
 //! It goes through `tracing`, so that nobody has to hand a counter down, and only a function writes the lines.
 //! Source: CloudWatch User Guide, "Specification: Embedded metric format".
@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
@@ -25,9 +25,10 @@ pub const METRICS: &str = "carillon::metrics";
 /// What `infra/watch.yaml` watches, by these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Metric {
-    /// Messages that Twilio took, our answers to texts among them, or that were simulated. Each once.
+    /// Messages that Twilio took, our answers to texts among them. Each once.
     Accepted,
-    /// Attempts that Twilio did not process, or that it turned out never to have had: the message is tried again.
+    /// Attempts that Twilio did not process, or that it turned out never to have had: the message is tried again. Not one
+    /// that was given up before Twilio was asked.
     NotProcessed,
     /// Attempts whose outcome was lost, and is being found out.
     Unknown,
@@ -44,14 +45,16 @@ pub enum Metric {
     OptOuts,
     /// Requests that were answered 429, by their tenant's own limit.
     LimitedRequests,
-    /// Of each minute tick, also 0: messages whose claim had lapsed, and of which it could not find out what became.
+    /// Of each minute tick, also 0: messages whose claim had lapsed, and of which it did not find out what became.
     Stuck,
     /// Of each minute tick, also 0: how long the message that waited longest in the first lane had been due.
     LateSeconds,
+    /// Lines at level ERROR, each of which somebody should look at: counted by being logged, in an invocation.
+    ErrorLines,
 }
 
 impl Metric {
-    pub const ALL: [Metric; 11] = [
+    pub const ALL: [Metric; 12] = [
         Metric::Accepted,
         Metric::NotProcessed,
         Metric::Unknown,
@@ -63,6 +66,7 @@ impl Metric {
         Metric::LimitedRequests,
         Metric::Stuck,
         Metric::LateSeconds,
+        Metric::ErrorLines,
     ];
 
     /// What each minute tick tells, also 0: that they come is how anybody knows that it runs, and an alarm over a share
@@ -91,6 +95,7 @@ impl Metric {
             Self::LimitedRequests => ("LimitedRequests", "Count"),
             Self::Stuck => ("Stuck", "Count"),
             Self::LateSeconds => ("LateSeconds", "Seconds"),
+            Self::ErrorLines => ("ErrorLines", "Count"),
         }
     }
 
@@ -127,7 +132,7 @@ pub fn moved(from: Status, message: &Message) {
 
 fn of_move(from: Status, message: &Message) -> impl Iterator<Item = Metric> {
     let to = message.status;
-    let is_ours = message.inbound.is_none();
+    let is_ours = message.inbound.is_none() && !message.simulated;
     let was_claimed = from == Status::Sending;
     let was_waiting = from == Status::Scheduled;
     let is_taken = to > Status::Sending && message.sid.is_some();
@@ -232,6 +237,19 @@ impl Visit for Told {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
+/// What an event counts for, and for how much.
+fn counted(event: &Event<'_>) -> Option<(Metric, u64)> {
+    if *event.metadata().level() == Level::ERROR {
+        return Some((Metric::ErrorLines, 1));
+    }
+    if event.metadata().target() != METRICS {
+        return None;
+    }
+    let mut told = Told::default();
+    event.record(&mut told);
+    Some((told.metric?, told.value))
+}
+
 impl<S, W> Layer<S> for Embedded<W>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -245,20 +263,19 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if event.metadata().target() != METRICS {
-            return;
-        }
-        let mut told = Told::default();
-        event.record(&mut told);
-        let Some(metric) = told.metric else { return };
+        let Some((metric, value)) = counted(event) else { return };
         let outermost = context.event_scope(event).and_then(|scope| scope.from_root().next());
         let Some(span) = outermost else {
-            let mut alone = Invocation::begun();
-            alone.add(metric, told.value);
-            return self.tell(&alone);
+            // An error outside of any invocation kept the function from starting, which Lambda counts.
+            if metric != Metric::ErrorLines {
+                let mut alone = Invocation::begun();
+                alone.add(metric, value);
+                self.tell(&alone);
+            }
+            return;
         };
         if let Some(invocation) = span.extensions_mut().get_mut::<Invocation>() {
-            invocation.add(metric, told.value);
+            invocation.add(metric, value);
         }
     }
 
@@ -354,6 +371,21 @@ mod tests {
     }
 
     #[test]
+    fn an_error_counts_for_its_invocation() {
+        let lines = lines(|| {
+            tracing::error!("nobody's");
+            invocation("r-1").in_scope(|| {
+                tracing::error!("one");
+                tracing::info_span!("within").in_scope(|| tracing::error!(error = "why", "another"));
+                tracing::warn!("none");
+            });
+        });
+
+        let told: Vec<(&Value, &Value)> = lines.iter().map(|line| (&line["requestId"], &line["ErrorLines"])).collect();
+        assert_eq!(told, [(&json!("r-1"), &json!(2))]);
+    }
+
+    #[test]
     fn every_metric_is_listed_once_and_found_by_its_name() {
         assert!(Metric::ALL.is_sorted());
         for (at, metric) in Metric::ALL.into_iter().enumerate() {
@@ -398,6 +430,8 @@ mod tests {
         for (from, to, sid, expected) in cases {
             let counted: Vec<Metric> = of_move(from, &message(to, sid)).collect();
             assert_eq!(counted, expected, "{from} to {to}");
+            let simulated = Message { simulated: true, ..message(to, sid) };
+            assert_eq!(of_move(from, &simulated).count(), 0, "simulated {from} to {to}");
         }
     }
 }

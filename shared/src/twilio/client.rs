@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::credentials::Credentials;
 use super::error_codes::{self, Class};
@@ -13,6 +14,7 @@ use super::twiml::{self, Voice};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
 use crate::domain::report::Report;
+use crate::telemetry::unquoted;
 
 /// What Twilio is asked to do. WhatsApp addresses carry their `whatsapp:` prefix.
 #[derive(Clone, Debug)]
@@ -114,6 +116,8 @@ pub enum Outcome {
     Refused { code: u32 },
     /// Twilio may have it or not. Never resent blindly.
     Unknown { why: &'static str },
+    /// Twilio was not asked: it was too late to, since the claim.
+    NotAsked,
 }
 
 /// Wait at least this long when Twilio gives no other hint.
@@ -265,6 +269,9 @@ pub enum ListError {
     Unreachable(#[source] reqwest::Error),
     #[error("Twilio answered {0} to a question about messages")]
     Refused(StatusCode),
+    /// Why, but not what stands there: it may be somebody's text.
+    #[error("Twilio's answer about messages does not fit: {0}")]
+    Unreadable(String),
 }
 
 /// One message or call, by Twilio's id.
@@ -281,7 +288,12 @@ pub async fn fetch(
     if !response.status().is_success() {
         return Err(ListError::Refused(response.status()));
     }
-    response.json().await.map_err(ListError::Unreachable)
+    read(response).await
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ListError> {
+    let body = response.bytes().await.map_err(|error| ListError::Unreachable(error.without_url()))?;
+    serde_json::from_slice(&body).map_err(|error| ListError::Unreadable(unquoted(&error)))
 }
 
 /// Twilio's messages or calls to `to`, the newest first, back to those created before `since`.
@@ -314,7 +326,7 @@ pub async fn list(
         if !response.status().is_success() {
             return Err(ListError::Refused(response.status()));
         }
-        let page: Page = response.json().await.map_err(unreachable)?;
+        let page: Page = read(response).await?;
         let reaches_back = page.messages.last().and_then(Listed::created).is_none_or(|created| created < since);
         listed.extend(page.messages);
         next = page.next_page_uri.filter(|_| !reaches_back);

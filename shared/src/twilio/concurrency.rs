@@ -72,7 +72,7 @@ impl Turn<'_> {
                 }
             }
             Outcome::Accepted { .. } => state.size = (state.size + 1.0 / state.size).min(MOST),
-            Outcome::NotProcessed { .. } | Outcome::Refused { .. } | Outcome::Unknown { .. } => {}
+            Outcome::NotProcessed { .. } | Outcome::Refused { .. } | Outcome::Unknown { .. } | Outcome::NotAsked => {}
         }
     }
 }

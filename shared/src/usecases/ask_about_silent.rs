@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
 use tokio::time::Instant;
 
+use super::every_tenant::{RunError, ended};
 use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::message::{Message, Status};
@@ -24,9 +25,12 @@ const OLDEST: SignedDuration = SignedDuration::from_hours(24 * 4);
 const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(240);
 
 /// Asks about every tenant's messages. How many went further by it.
-pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+///
+/// # Errors
+/// [`RunError::Tenants`] once the others are asked about: nobody repeats it before the next night.
+pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, RunError> {
     let started = Instant::now();
-    let mut further = 0;
+    let (mut further, mut failed) = (0, 0);
     let mut all = tenants::all(cx.table().await?).await?;
     // Another first each night: where there is too much for one, nobody waits for ever.
     let first = now.as_second().div_euclid(24 * 60 * 60) as usize % all.len().max(1);
@@ -35,10 +39,13 @@ pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, Con
         match ask_of_tenant(cx, &tenant, started, now).await {
             Ok(count) => further += count,
             // One tenant's trouble does not keep the others waiting; the next night tries it again.
-            Err(error) => tracing::error!(%tenant, error = %Chain(&error), "Twilio could not be asked about silent messages"),
+            Err(error) => {
+                tracing::error!(%tenant, error = %Chain(&error), "Twilio could not be asked about silent messages");
+                failed += 1;
+            }
         }
     }
-    Ok(further)
+    ended(further, failed)
 }
 
 async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: Timestamp) -> Result<usize, ContextError> {

@@ -306,8 +306,7 @@ fn as_json(value: &impl Serialize) -> Result<serde_json::Value, StoreError> {
 
 /// Goes one step on with a job of [`forget_contact`].
 pub async fn forget_step(cx: &Context, tenant: &TenantId, job: &mut Job, now: Timestamp) -> Result<Step, ContextError> {
-    let progress: Progress =
-        serde_json::from_value(job.state.clone()).map_err(|error| StoreError::Unreadable(Box::new(error)))?;
+    let progress: Progress = serde_json::from_value(job.state.clone()).map_err(|error| StoreError::unreadable(&error))?;
     let table = cx.table().await?;
     let mut work = Work::of(cx, tenant, table, progress, now).await?;
     let step = work.step().await?;

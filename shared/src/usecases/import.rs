@@ -46,7 +46,7 @@ pub fn begin(columns: BTreeSet<String>) -> Value {
 
 impl Progress {
     fn of(job: &Job) -> Result<Self, StoreError> {
-        serde_json::from_value(job.state.clone()).map_err(|error| StoreError::Unreadable(Box::new(error)))
+        serde_json::from_value(job.state.clone()).map_err(|error| StoreError::unreadable(&error))
     }
 
     fn into_state(self) -> Value {

@@ -22,6 +22,7 @@ pub mod delete_tenant;
 pub mod diagnose;
 pub mod diagnose_number;
 pub mod dispatch;
+pub mod every_tenant;
 pub mod explain_message;
 pub mod export_contact;
 pub mod find_students;

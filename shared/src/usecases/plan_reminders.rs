@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
+use super::every_tenant::{RunError, ended};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::Lesson;
 use crate::domain::message::{Facts, Message, Plan};
@@ -14,27 +15,34 @@ use crate::store::{Table, contacts, lessons, messages, payments, tenants};
 use crate::telemetry::Chain;
 
 /// The daily lesson job (S0-62, S0-66): plans for every tenant, and tells how many rows are new.
-pub async fn plan_all_lessons(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
-    let mut planned = 0;
+///
+/// # Errors
+/// [`RunError::Tenants`] once the others are planned: Lambda runs it again, and what is planned is not planned twice.
+pub async fn plan_all_lessons(cx: &Context, now: Timestamp) -> Result<usize, RunError> {
+    let (mut planned, mut failed) = (0, 0);
     for tenant in tenants::all(cx.table().await?).await? {
-        planned += one_tenant(&tenant, plan_tenant_lessons(cx, &tenant, now).await);
+        planned += one_tenant(&tenant, plan_tenant_lessons(cx, &tenant, now).await, &mut failed);
     }
-    Ok(planned)
+    ended(planned, failed)
 }
 
 /// The daily payment job (S0-63, S0-67).
-pub async fn plan_all_payments(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
-    let mut planned = 0;
+///
+/// # Errors
+/// As [`plan_all_lessons`].
+pub async fn plan_all_payments(cx: &Context, now: Timestamp) -> Result<usize, RunError> {
+    let (mut planned, mut failed) = (0, 0);
     for tenant in tenants::all(cx.table().await?).await? {
-        planned += one_tenant(&tenant, plan_tenant_payments(cx, &tenant, now).await);
+        planned += one_tenant(&tenant, plan_tenant_payments(cx, &tenant, now).await, &mut failed);
     }
-    Ok(planned)
+    ended(planned, failed)
 }
 
-/// One tenant's trouble does not keep the others from being planned; tomorrow's run tries it again.
-fn one_tenant(tenant: &TenantId, planned: Result<usize, ContextError>) -> usize {
+/// One tenant's trouble does not keep the others from being planned.
+fn one_tenant(tenant: &TenantId, planned: Result<usize, ContextError>, failed: &mut usize) -> usize {
     planned.unwrap_or_else(|error| {
         tracing::error!(%tenant, error = %Chain(&error), "reminders could not be planned");
+        *failed += 1;
         0
     })
 }

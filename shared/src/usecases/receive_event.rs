@@ -136,13 +136,13 @@ fn zone(settings: &Settings, name: Option<&str>) -> Option<Zone> {
     }
 }
 
-/// Who attends; names that are nobody's are logged and left out.
+/// Who attends; names that are nobody's are left out. How many is logged, not which: somebody may be called so.
 async fn students(cx: &Context, tenant: &TenantId, names: &[String]) -> Result<Students, ContextError> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let roster = find_students(cx, tenant, &names, &[]).await?;
     let (students, unknown) = roster.students(names);
-    for name in unknown {
-        tracing::warn!(%tenant, student = name, "no contact or group of that name");
+    if !unknown.is_empty() {
+        tracing::warn!(%tenant, names = unknown.len(), "a lesson names students who are no contact or group");
     }
     Ok(students)
 }

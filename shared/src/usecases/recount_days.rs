@@ -4,6 +4,7 @@ use jiff::{Timestamp, ToSpan};
 use tokio::time::Instant;
 
 use super::count_day;
+use super::every_tenant::{RunError, ended};
 use crate::context::{Context, ContextError};
 use crate::domain::tenant::TenantId;
 use crate::store::tenants;
@@ -15,9 +16,12 @@ const DAYS: i64 = 12;
 const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(200);
 
 /// Counts what is over and not settled yet. How many days that were, of all tenants.
-pub async fn recount_days(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+///
+/// # Errors
+/// [`RunError::Tenants`] once the others are counted: nobody repeats it before the next night.
+pub async fn recount_days(cx: &Context, now: Timestamp) -> Result<usize, RunError> {
     let started = Instant::now();
-    let mut counted = 0;
+    let (mut counted, mut failed) = (0, 0);
     let mut all = tenants::all(cx.table().await?).await?;
     // Another first each night: where there is too much for one, nobody waits for ever.
     let first = now.as_second().div_euclid(24 * 60 * 60) as usize % all.len().max(1);
@@ -30,10 +34,13 @@ pub async fn recount_days(cx: &Context, now: Timestamp) -> Result<usize, Context
         match recount_of_tenant(cx, &tenant, now).await {
             Ok(days) => counted += days,
             // One tenant's trouble does not keep the others from being counted; the next night tries it again.
-            Err(error) => tracing::error!(%tenant, error = %Chain(&error), "days could not be counted"),
+            Err(error) => {
+                tracing::error!(%tenant, error = %Chain(&error), "days could not be counted");
+                failed += 1;
+            }
         }
     }
-    Ok(counted)
+    ended(counted, failed)
 }
 
 async fn recount_of_tenant(cx: &Context, tenant: &TenantId, now: Timestamp) -> Result<usize, ContextError> {

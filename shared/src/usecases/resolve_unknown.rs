@@ -49,19 +49,21 @@ pub async fn resolve_unknown(
     // By other messages of this run.
     let mut taken: HashSet<String> = HashSet::new();
     for message in stuck {
+        // One that was claimed when that was not noted is looked for in the account that there is.
+        let is_same = message.account.is_none() || message.account.as_deref() == account.sid();
         let credentials = match &account {
-            Account::Twilio(credentials) if !message.simulated => credentials,
-            Account::Simulated if !message.simulated => {
-                // It went to an account that we cannot ask any more: never sent again blindly.
-                tracing::warn!(%tenant, id = %message.id, "an unknown outcome of an account that is gone");
-                continue;
-            }
             // Nothing left this system: there is nothing to find, and nothing was sent twice.
-            Account::Twilio(_) | Account::Simulated => {
+            Account::Twilio(_) | Account::Simulated if message.simulated => {
                 let change = again(table, tenant, &settings, message, now)?;
                 if write(table, tenant, change, touched).await? {
                     known += 1;
                 }
+                continue;
+            }
+            Account::Twilio(credentials) if is_same => credentials,
+            Account::Twilio(_) | Account::Simulated => {
+                // It went to an account that we cannot ask any more: never sent again blindly.
+                tracing::warn!(%tenant, id = %message.id, "an unknown outcome of an account that is gone");
                 continue;
             }
         };
@@ -192,6 +194,7 @@ fn again(
     let month = message.month.clone().unwrap_or_default();
     let claimed_at = message.decided_at.unwrap_or(now);
     message.lease_until = None;
+    message.account = None;
     if message.attempt >= settings.max_attempts {
         message.status = Status::Failed;
         message.reason = Some(Reason::NotProcessed);

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use tokio::time::Instant;
 
 use super::check_campaign::done_with;
+use super::every_tenant::{RunError, ended};
 use super::tally_campaign::{SETTLED, settle_tallies};
 use super::work_campaign::release;
 use crate::context::{Context, ContextError};
@@ -44,20 +45,24 @@ pub struct Sweep {
 }
 
 /// Of every tenant.
-pub async fn sweep_expired(cx: &Context, now: Timestamp) -> Result<Sweep, ContextError> {
+///
+/// # Errors
+/// [`RunError::Tenants`] once the others are done: nobody repeats it before the next night.
+pub async fn sweep_expired(cx: &Context, now: Timestamp) -> Result<Sweep, RunError> {
     let started = Instant::now();
     let mut all = tenants::all(cx.table().await?).await?;
     // Another first each night: where there is too much for one, nobody waits for ever.
     let first = now.as_second().div_euclid(24 * 60 * 60) as usize % all.len().max(1);
     all.rotate_left(first);
-    let mut sweep = Sweep::default();
+    let (mut sweep, mut failed) = (Sweep::default(), 0);
     for tenant in all {
         // One tenant's trouble does not keep the others waiting; the next night tries it again.
         if let Err(error) = sweep_tenant(cx, &tenant, &mut sweep, started, now).await {
             tracing::error!(%tenant, error = %Chain(&error), "what has expired could not be taken away");
+            failed += 1;
         }
     }
-    Ok(sweep)
+    ended(sweep, failed)
 }
 
 async fn sweep_tenant(

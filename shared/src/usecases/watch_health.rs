@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::every_tenant::{RunError, ended};
 use crate::context::{Account, Context, ContextError};
 use crate::domain::message::Message;
 use crate::domain::money::Money;
@@ -42,9 +43,12 @@ const LONGEST_RUN: std::time::Duration = std::time::Duration::from_secs(200);
 const PAGE: u32 = 1000;
 
 /// Looks at every tenant. How many events were told.
-pub async fn watch_health(cx: &Context, now: Timestamp) -> Result<usize, ContextError> {
+///
+/// # Errors
+/// [`RunError::Tenants`] once the others are looked at: nobody repeats it before the next hour.
+pub async fn watch_health(cx: &Context, now: Timestamp) -> Result<usize, RunError> {
     let started = Instant::now();
-    let mut told = 0;
+    let (mut told, mut failed) = (0, 0);
     let mut all = tenants::all(cx.table().await?).await?;
     let first = now.as_second().div_euclid(60 * 60) as usize % all.len().max(1);
     all.rotate_left(first);
@@ -56,10 +60,13 @@ pub async fn watch_health(cx: &Context, now: Timestamp) -> Result<usize, Context
         match watch_tenant(cx, &tenant, now).await {
             Ok(events) => told += events,
             // One tenant's trouble does not keep the others from being looked at; the next hour tries it again.
-            Err(error) => tracing::error!(%tenant, error = %Chain(&error), "a tenant's health could not be looked at"),
+            Err(error) => {
+                tracing::error!(%tenant, error = %Chain(&error), "a tenant's health could not be looked at");
+                failed += 1;
+            }
         }
     }
-    Ok(told)
+    ended(told, failed)
 }
 
 /// What an hour showed of one alert.

@@ -8,7 +8,7 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::secrets::Secrets;
 use super::{ACCOUNT, Failure, REGION, lock};
@@ -44,9 +44,17 @@ pub fn permissions(function: Function) -> &'static [Permission] {
     &PERMISSIONS[&function]
 }
 
+/// Everything in a policy is judged here, or the template is refused: a managed policy by its name, a condition or a
+/// denial would pass unseen otherwise.
 fn read_permissions(function: Function) -> Vec<Permission> {
+    let only = |value: &Value, known: &[&str]| {
+        let is_known = |fields: &Map<String, Value>| fields.keys().all(|name| known.contains(&name.as_str()));
+        assert!(value.as_object().is_some_and(is_known), "{function:?}: of {value} only {known:?} is understood");
+    };
     let mut permissions = BTreeSet::new();
-    for statement in elements(&function.properties()["Policies"]).flat_map(|policy| elements(&policy["Statement"])) {
+    let policies = elements(&function.properties()["Policies"]).inspect(|policy| only(policy, &["Version", "Statement"]));
+    for statement in policies.flat_map(|policy| elements(&policy["Statement"])) {
+        only(statement, &["Effect", "Action", "Resource"]);
         assert_eq!(statement["Effect"], "Allow", "{statement}");
         for action in elements(&statement["Action"]).filter_map(Value::as_str) {
             for resource in elements(&statement["Resource"]) {
@@ -65,7 +73,14 @@ pub const USES: &str = "carillon::permissions";
 pub(super) fn check(service: &str, operation: &str, body: &[u8], secrets: &Mutex<Secrets>) -> Result<(), Failure> {
     static USED: Mutex<BTreeSet<(Function, &Permission)>> = Mutex::new(BTreeSet::new());
     let Ok(caller) = CALLER.try_with(|caller| *caller) else { return Ok(()) };
-    for (action, resource) in needed(service, operation, body, secrets) {
+    let needed = needed(service, operation, body, secrets);
+    if needed.is_empty() {
+        let message =
+            format!("{} is not authorized to perform {service}.{operation}: what it needs is not known here", caller.name());
+        tracing::error!(target: USES, "{message}");
+        return Err(Failure::new("AccessDeniedException", message));
+    }
+    for (action, resource) in needed {
         let granted =
             permissions(caller).iter().find(|permission| permission.action == action && is_like(&permission.resource, &resource));
         let Some(granted) = granted else {
@@ -111,7 +126,7 @@ fn needed(service: &str, operation: &str, body: &[u8], secrets: &Mutex<Secrets>)
     struct Entry {
         event_bus_name: Option<String>,
     }
-    // What cannot be read the service refuses by itself.
+    // Of what cannot be read nothing is known, and so it is refused.
     let request: Request = serde_json::from_slice(body).unwrap_or_default();
     let arn = |service: &str, resource: &str| format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}");
     let table = |name: &str| arn("dynamodb", &format!("table/{name}"));
@@ -191,6 +206,9 @@ mod tests {
 
         assert!(refused("Scan").await);
         assert!(!refused("PutItem").await);
+        let unread =
+            on_behalf_of(Function::SendMessage, async { check("DynamoDB_20120810", "PutItem", b"?", &secrets).is_err() });
+        assert!(unread.await);
         assert!(check("DynamoDB_20120810", "Scan", scan, &secrets).is_ok(), "nobody's call");
     }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::super::control_campaign::hold_up;
 use super::super::work_campaign::{AtHand, Worked, work_step};
-use super::{Dispatched, Run, dispatch_tenant};
+use super::{Dispatched, Run, dispatch_tenant, lapsed};
 use crate::context::{Context, ContextError};
 use crate::domain::message::Message;
 use crate::domain::tenant::TenantId;
@@ -59,6 +59,12 @@ pub(super) async fn work_off(cx: &Context, shards: impl Iterator<Item = u32>, di
             dispatched.messages.extend(sent.messages);
             dispatched.stuck += sent.stuck;
             turns.extend(again);
+        }
+    }
+    // What it did not come to.
+    for turn in &turns {
+        if let Turn::Messages(_, waiting) = turn {
+            dispatched.stuck += lapsed(waiting);
         }
     }
 }

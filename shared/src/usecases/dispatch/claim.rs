@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decide::Draft;
-use crate::context::ContextError;
+use crate::context::{Account, ContextError};
 use crate::domain::message::{Message, Status, Step};
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::Change;
@@ -25,20 +25,21 @@ pub fn month(settings: &Settings, is_simulated: bool, now: Timestamp) -> String 
     if is_simulated { format!("simulated-{month}") } else { month.to_string() }
 }
 
-/// The message of a draft, claimed until `lease`.
-pub fn claimed(draft: &Draft, month: &str, is_simulated: bool, now: Timestamp, lease: Timestamp) -> Message {
+/// The message of a draft, claimed for `account` until `lease`.
+pub fn claimed(draft: &Draft, month: &str, account: &Account, now: Timestamp, lease: Timestamp) -> Message {
     let mut message = draft.message.clone();
     message.status = Status::Sending;
     message.attempt += 1;
     message.looks = 0;
     message.lease_until = Some(lease);
+    message.account = account.sid().map(str::to_string);
     message.decided_at = Some(now);
     message.to = Some(draft.number.clone());
     message.body = draft.body.clone();
     message.segments = Some(draft.units);
     message.cost = Some(draft.cost);
     message.month = Some(month.to_string());
-    message.simulated = is_simulated;
+    message.simulated = account.is_simulated();
     message.timeline.push(Step::with(now, "claimed", format_args!("attempt {}", message.attempt)));
     message
 }

@@ -55,7 +55,7 @@ impl Run {
 pub struct Dispatched {
     /// Every message that it touched, as it is now.
     pub messages: Vec<(TenantId, Message)>,
-    /// Messages whose claim had lapsed, and of which it could not find out what became.
+    /// Messages whose claim had lapsed, and of which it did not find out what became: it could not, or did not come to it.
     pub stuck: u64,
     /// How long the message that waited longest in the first lane had been due.
     pub late: SignedDuration,
@@ -67,6 +67,7 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     let run = Run::at(now);
     let mut dispatched = Dispatched::default();
     let mut unread = None;
+    let mut is_over = false;
     // Another shard first each minute: where there is too much for one run, nobody waits for ever.
     let first = now.as_second().div_euclid(60).rem_euclid(i64::from(DUE_SHARDS)) as u32;
     let shards = || (0..DUE_SHARDS).map(|shard| (first + shard) % DUE_SHARDS);
@@ -112,14 +113,20 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
             }
         }
         for (tenant, due) in by_tenant {
-            // The next run goes on, with a `now` of its own.
+            // The next run goes on, with a `now` of its own. This one tells what it knows, so that nobody takes what it did not
+            // look at for found; of shards that it has not read it knows nothing.
             if run.started.elapsed() > LONGEST_RUN {
-                return Ok(dispatched);
+                dispatched.stuck += lapsed(due.values());
+                is_over = true;
+                continue;
             }
             // One tenant's trouble does not keep the others waiting; the next tick tries it again.
             if let Err(error) = dispatch_tenant(cx, &tenant, due.into_values().collect(), &mut dispatched, run).await {
                 tracing::error!(%tenant, error = %Chain(&error), "messages that are due could not be dispatched");
             }
+        }
+        if is_over {
+            return Ok(dispatched);
         }
     }
     bulk::work_off(cx, shards(), &mut dispatched, run).await;
@@ -136,6 +143,11 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
         Some(error) if dispatched.messages.is_empty() => Err(error.into()),
         Some(_) | None => Ok(dispatched),
     }
+}
+
+/// How many of `due` are claimed: for longer than the claim holds, or they would not be due.
+fn lapsed<'a>(due: impl IntoIterator<Item = &'a Message>) -> u64 {
+    due.into_iter().filter(|message| message.status == Status::Sending).count() as u64
 }
 
 /// Follows a hint of the queue: sends those of `ids` that are due.

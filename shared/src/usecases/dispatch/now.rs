@@ -105,7 +105,7 @@ async fn claim_and_send(
             }
             cap = Some((Guard::Cap, accepted::must_be_unchanged(table, tenant, &draft.person, count, &draft.message.id, now)?));
         }
-        let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + LEASE);
+        let message = claim::claimed(&draft, &month, &account, now, now + LEASE);
         // The cap's guard counts the message too.
         let change = Change::new(message).charging(&month, draft.cost).guarded(cap);
         let change = change.guarded(guards(table, tenant, settings, &draft, &sender, guess, now)?);

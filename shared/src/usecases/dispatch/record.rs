@@ -9,6 +9,7 @@ use super::pacing::BURST;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::erasure::as_kept;
+use crate::domain::evidence::Entry;
 use crate::domain::message::{Message, MessageId, Reason, Status, Step};
 use crate::domain::money::Micros;
 use crate::domain::tenant::{Settings, TenantId};
@@ -17,13 +18,23 @@ use crate::store::messages::{self, Change, Written};
 use crate::store::{Table, accepted, pace};
 use crate::telemetry::moved;
 use crate::twilio::client::{self, Outcome};
-use crate::usecases::record_refusal::{UNSUBSCRIBED, refusal};
+use crate::usecases::record_refusal::{UNSUBSCRIBED, refusal as refusal_of};
 use crate::usecases::tell_of_inbound::tell_of_wish;
 
 /// Callbacks may change a message so often before our own write gets through.
 const TRIES: u32 = 8;
 /// The longest pause of the exponential back-off.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// What is made of an answer once it is written down.
+struct Ending {
+    /// Where the message comes from.
+    from: Status,
+    /// That Twilio has taken it, which holds whoever was faster.
+    taken: Option<Outcome>,
+    /// That its number has opted out.
+    refusal: Option<Entry>,
+}
 
 /// Writes what Twilio answered, and tells what was spent.
 pub async fn record(
@@ -38,13 +49,15 @@ pub async fn record(
     let table = cx.table().await?;
     let mut spent = 0;
     let mut changes = Vec::with_capacity(results.len());
-    let mut refused = Vec::new();
-    let mut taken = Vec::with_capacity(results.len());
+    let mut endings = Vec::with_capacity(results.len());
     for (message, outcome) in results {
         let reserved = message.cost.unwrap_or_default();
         let counts = message.counts_towards_cap(settings);
         let person = message.to.as_ref().map(|to| accepted::person(table, message.contact.as_deref(), to)).unwrap_or_default();
-        taken.push(matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone()));
+        let taken = matches!(outcome, Outcome::Accepted { .. }).then(|| outcome.clone());
+        // Of what Twilio was not asked the claim is taken back: it has not left where it was.
+        let from = if outcome == Outcome::NotAsked { Status::Scheduled } else { Status::Sending };
+        let mut refusal = None;
         let change = match outcome {
             Outcome::Accepted { sid, status, segments } => {
                 let cost = settled(settings, &message, segments);
@@ -59,9 +72,9 @@ pub async fn record(
                 let failed = as_kept(settings, failed(message, code, now));
                 let mut change = release(table, tenant, failed, reserved, counts, now)?;
                 if let (UNSUBSCRIBED, Some(number)) = (code, number) {
-                    let entry = refusal(&number, &change.message().id, now);
+                    let entry = refusal_of(&number, &change.message().id, now);
                     change = change.along_with(consents::refused(table, tenant, &entry)?);
-                    refused.push(entry);
+                    refusal = Some(entry);
                     world.standings.entry(number).or_default().stopped = true;
                 }
                 change
@@ -79,6 +92,10 @@ pub async fn record(
                 let again = as_kept(settings, again(message, settings.max_attempts, wait, code, now));
                 release(table, tenant, again, reserved, counts, now)?
             }
+            Outcome::NotAsked => {
+                let again = as_kept(settings, again(message, settings.max_attempts, Duration::ZERO, None, now));
+                release(table, tenant, again, reserved, counts, now)?
+            }
             Outcome::Unknown { why } => {
                 spent += reserved.0;
                 if counts {
@@ -90,20 +107,24 @@ pub async fn record(
             }
         };
         changes.push(change);
+        endings.push(Ending { from, taken, refusal });
     }
     let written = messages::write(table, tenant, &changes, None).await?;
-    if !refused.is_empty() {
+    // An opt-out is written with its message, or not at all.
+    let won = endings.iter().zip(&written).filter(|(_, written)| **written == Written::Won);
+    let opt_outs: Vec<Entry> = won.filter_map(|(ending, _)| ending.refusal.clone()).collect();
+    if !opt_outs.is_empty() {
         // Other runs decided before: they look again.
         consents::note_change(table, tenant).await?;
     }
-    for entry in refused {
+    for entry in opt_outs {
         tell_of_wish(cx, tenant, &entry.number, &entry.wish, now).await;
     }
-    for ((change, written), taken) in changes.into_iter().zip(written).zip(taken) {
+    for ((change, written), ending) in changes.into_iter().zip(written).zip(endings) {
         let message = change.into_message();
-        match (written, taken) {
+        match (written, ending.taken) {
             (Written::Won, _) => {
-                moved(Status::Sending, &message);
+                moved(ending.from, &message);
                 touched.push(message);
             }
             (_, Some(outcome)) => accept_again(table, tenant, settings, &message.id, outcome, touched, now).await?,
@@ -191,6 +212,7 @@ fn accept(
     }
     message.status = status.max(message.status);
     message.lease_until = None;
+    message.account = None;
     message.sid.get_or_insert(sid);
     message.segments = segments.filter(|_| message.channel == Some(Channel::Sms)).or(message.segments);
     message.cost = Some(cost);
@@ -203,6 +225,7 @@ fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {
     message.timeline.push(Step::with(now, "refused", code));
     message.status = Status::Failed;
     message.lease_until = None;
+    message.account = None;
     message.error_code = Some(code);
     message
 }
@@ -211,6 +234,7 @@ fn failed(mut message: Message, code: u32, now: Timestamp) -> Message {
 fn again(mut message: Message, attempts: u32, wait: Duration, code: Option<u32>, now: Timestamp) -> Message {
     message.error_code = code;
     message.lease_until = None;
+    message.account = None;
     // A queue at Twilio takes up to ten hours to drain.
     let attempts = if code == Some(client::QUEUE_FULL) { attempts.saturating_mul(5) } else { attempts };
     let detail = code.map_or("not handed over".to_string(), |code| code.to_string());

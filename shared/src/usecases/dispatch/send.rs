@@ -106,7 +106,7 @@ pub async fn send(
             } else if pot.is_none() && limit.is_some_and(|limit| used.0 + draft.cost.0 > limit.0) {
                 ended.push(unpaid(draft.message));
             } else {
-                let message = claim::claimed(&draft, &month, account.is_simulated(), now, now + elapsed + LEASE);
+                let message = claim::claimed(&draft, &month, &account, now, now + elapsed + LEASE);
                 claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
                 bodies.push(draft);
             }
