@@ -16,6 +16,7 @@ use bytes::Bytes;
 use jiff::SignedDuration;
 use local::gateway;
 use local::host::{self, Host};
+use local::names;
 use local::simulate;
 use local::twilio::Callback;
 use serde_json::{Value, json};
@@ -207,9 +208,9 @@ fn built(name: &str) -> PathBuf {
 /// What Lambda and template.yaml would say to `function`, whose AWS and Twilio are at these URLs.
 fn environment(function: &str, aws: &str, twilio: &str) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("TABLE_NAME", local::table::TABLE.to_string()),
-        ("QUEUE_URL", format!("http://sqs.local/000000000000/{}", host::QUEUE)),
-        ("EVENT_BUS", host::BUS.to_string()),
+        ("TABLE_NAME", names::TABLE.to_string()),
+        ("QUEUE_URL", format!("http://sqs.local/000000000000/{}", names::QUEUE)),
+        ("EVENT_BUS", names::BUS.to_string()),
         ("PUBLIC_URL", "https://hooks.example.com".to_string()),
         ("METRICS_NAMESPACE", "Carillon/test".to_string()),
         ("TWILIO_API_BASE", twilio.to_string()),
@@ -271,7 +272,7 @@ async fn every_function_answers_its_event() {
 
     let moved = invoke("receiveEvents").await;
     assert_eq!(moved.answer, json!({ "messages": 2 }));
-    assert_eq!(host.aws.take(host::QUEUE, 10).len(), 1, "the queue was told");
+    assert_eq!(host.aws.take(names::QUEUE, 10).len(), 1, "the queue was told");
 
     let hinted = invoke("dispatchMessages").await;
     assert_eq!((&hinted.answer, hinted.metrics), (&json!({ "batchItemFailures": [] }), BTreeMap::new()));
@@ -372,7 +373,7 @@ async fn nothing_is_called_before_the_first_event() {
     let knocks = || door.accept().map_err(|error| error.kind());
     for (function, name) in FUNCTIONS {
         let mut environment = environment(function, &url, &url);
-        environment.insert("QUEUE_URL", format!("{url}/{}", host::QUEUE));
+        environment.insert("QUEUE_URL", format!("{url}/{}", names::QUEUE));
 
         // It asks for an event: starting is over.
         let running = Running::start(name, environment).await;

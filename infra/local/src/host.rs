@@ -26,13 +26,11 @@ use tokio::net::TcpListener;
 use crate::aws::{self, Aws, on_behalf_of};
 use crate::clock::Clock;
 use crate::gateway::{self, Functions};
+use crate::names::{BUS, QUEUE, REGION, TABLE};
 use crate::table;
 use crate::template::Function;
 use crate::tokens::TokenKey;
 use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, InboundText, LocalTwilio, Receipts, WebhookAnswer};
-
-pub const QUEUE: &str = "dispatch";
-pub const BUS: &str = "carillon";
 
 /// Where the machine keeps what must survive it, and what it listens on.
 #[derive(Clone, Debug)]
@@ -339,7 +337,7 @@ async fn listen(port: u16) -> Result<(TcpListener, String), StartError> {
 /// What the environment would say on this machine.
 pub fn config(twilio_url: &str, webhook_url: &str) -> Config {
     Config {
-        table: table::TABLE.into(),
+        table: TABLE.into(),
         queue_url: format!("http://sqs.local/000000000000/{QUEUE}"),
         event_bus: BUS.into(),
         public_url: webhook_url.into(),
@@ -347,7 +345,7 @@ pub fn config(twilio_url: &str, webhook_url: &str) -> Config {
         secret_prefix: "carillon".into(),
         metrics_namespace: "Carillon".into(),
         aws: config::Aws {
-            region: aws::REGION.into(),
+            region: REGION.into(),
             access_key_id: "local".into(),
             secret_access_key: "local".into(),
             session_token: None,

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod commands;
 pub mod gateway;
 pub mod host;
+pub mod names;
 pub mod report;
 pub mod routes;
 pub mod sample;

@@ -3,10 +3,8 @@
 use dynoxide::{Database, DynoxideError};
 use serde_json::{Value, json};
 
+use crate::names::TABLE;
 use crate::template;
-
-/// The table's name on this machine.
-pub const TABLE: &str = "carillon";
 
 /// Creates the table unless it is there.
 pub fn create(database: &Database) -> Result<(), DynoxideError> {

@@ -7,9 +7,7 @@ use std::sync::LazyLock;
 use saphyr::{LoadableYamlNode, Scalar, Yaml};
 use serde_json::{Map, Value};
 
-use crate::aws::{ACCOUNT, REGION, secret_arn};
-use crate::host::{BUS, QUEUE};
-use crate::table::TABLE;
+use crate::names::{ACCOUNT, BUS, QUEUE, REGION, TABLE, secret_arn};
 
 static TEMPLATE: LazyLock<Value> = LazyLock::new(|| {
     let text = include_str!("../../../template.yaml");

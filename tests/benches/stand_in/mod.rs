@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use local::aws::sqs_event;
 use local::clock::Clock;
 use local::host::{self, Host, Options};
-use local::table::TABLE;
+use local::names::{QUEUE, TABLE};
 use serde_json::{Value, json};
 use shared::context::Context;
 use shared::domain::tenant::TenantId;
@@ -84,7 +84,7 @@ fn consumed(host: &Host) -> Value {
 
 /// The next messages of the queue as the event of a function, or null.
 fn queued(host: &Host) -> Value {
-    let messages = host.aws.take(host::QUEUE, 10);
+    let messages = host.aws.take(QUEUE, 10);
     if messages.is_empty() { Value::Null } else { sqs_event(&messages) }
 }
 

@@ -195,7 +195,7 @@ fn refusal(message: &str) -> DynoxideError {
 /// Every item of the table, in DynamoDB's JSON.
 pub(super) fn items(database: &Database) -> Vec<serde_json::Value> {
     let mut items = Vec::new();
-    let mut request = serde_json::json!({ "TableName": crate::table::TABLE });
+    let mut request = serde_json::json!({ "TableName": crate::names::TABLE });
     loop {
         let page = serde_json::from_value(request.clone()).ok().and_then(|request| database.scan(request).ok());
         let Some(page) = page.and_then(|page| serde_json::to_value(page).ok()) else { return items };
@@ -213,7 +213,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::table::{self, TABLE};
+    use crate::names::TABLE;
+    use crate::table;
 
     #[test]
     fn what_requests_consume_is_counted_and_only_told_to_who_asks() {

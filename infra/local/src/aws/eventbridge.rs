@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{ACCOUNT, Aws, Failure, REGION, lock, read};
+use super::{Aws, Failure, lock, read};
+use crate::names::{ACCOUNT, REGION};
 
 /// An event that was put.
 #[derive(Clone, Debug)]

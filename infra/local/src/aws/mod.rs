@@ -35,14 +35,9 @@ use tokio::sync::Notify;
 pub use dynamodb::Capacity;
 pub use eventbridge::RecordedEvent;
 pub use policy::{Permission, USES, on_behalf_of, permissions};
-pub use secrets::secret_arn;
 pub use sqs::{MessageAttribute, QueuedMessage, sqs_event};
 
 use crate::clock::Clock;
-
-/// The account and region that appear in ARNs and envelopes.
-pub const ACCOUNT: &str = "000000000000";
-pub const REGION: &str = "us-east-1";
 
 /// DynamoDB accepts bodies of up to 16 MB.
 const MAX_BODY: usize = 16 * 1024 * 1024;

@@ -11,7 +11,8 @@ use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
 use super::secrets::Secrets;
-use super::{ACCOUNT, Failure, REGION, lock};
+use super::{Failure, lock};
+use crate::names::{ACCOUNT, REGION};
 use crate::template::{Function, elements, resolve};
 
 tokio::task_local! {

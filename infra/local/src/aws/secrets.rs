@@ -11,7 +11,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Failure, REGION, read};
+use super::{Failure, read};
+use crate::names::{ACCOUNT, REGION, secret_arn};
 
 const CURRENT: &str = "AWSCURRENT";
 const PREVIOUS: &str = "AWSPREVIOUS";
@@ -213,11 +214,6 @@ fn move_stage_away(versions: &mut [Version], stage: &str) {
         }
         versions[holder].stages.push(PREVIOUS.to_owned());
     }
-}
-
-/// The ARN of the secret of this name; the suffix is Secrets Manager's own.
-pub fn secret_arn(name: &str) -> String {
-    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}-abcdef")
 }
 
 fn version_id(number: usize) -> String {

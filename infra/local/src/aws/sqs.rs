@@ -11,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::{ACCOUNT, Aws, Failure, REGION, lock, read};
+use super::{Aws, Failure, lock, read};
+use crate::names::{ACCOUNT, REGION};
 
 /// A message that waits in a queue, or was taken from one.
 #[derive(Clone, Debug)]
