@@ -182,13 +182,20 @@ fn keep_counted(line: &str) {
     COUNTED.with_borrow_mut(|counted| *counted.entry(metric.to_string()).or_default() += value);
 }
 
+/// Whether a test program that is given these arguments runs every test.
+fn runs_all(arguments: &[String]) -> bool {
+    const WITH_VALUE: [&str; 6] = ["--test-threads", "--format", "--color", "--logfile", "--shuffle-seed", "-Z"];
+    let is_value = |at: usize| at > 0 && WITH_VALUE.contains(&arguments[at - 1].as_str());
+    let leaves_out =
+        |argument: &str| !argument.starts_with('-') || ["--skip", "--ignored"].iter().any(|flag| argument.starts_with(flag));
+    !arguments.iter().enumerate().any(|(at, argument)| !is_value(at) && leaves_out(argument))
+}
+
 /// Takes every log line of this process from now on.
 pub fn start() {
     static STARTED: OnceLock<()> = OnceLock::new();
     STARTED.get_or_init(|| {
-        const LEAVING_OUT: [&str; 3] = ["--skip", "--ignored", "--exact"];
-        let leaves_out = |argument: &str| !argument.starts_with('-') || LEAVING_OUT.iter().any(|flag| argument.starts_with(flag));
-        let is_whole = !std::env::args().skip(1).any(|argument| leaves_out(&argument));
+        let is_whole = runs_all(&std::env::args().skip(1).collect::<Vec<_>>());
         std::fs::write(permissions_file(), format!("{}\n", json!({ "whole": is_whole }))).unwrap();
         let levels = Targets::new()
             .with_default(LevelFilter::INFO)
