@@ -342,6 +342,10 @@ fn what_somebody_has_to_look_into_rings() {
     let ringing = [Accepted, NotProcessed, Unknown, Delivered, Failed, Stuck, LateSeconds, ErrorLines];
     let silent: Vec<&str> = ringing.map(Metric::name).into_iter().filter(|name| !rings.contains(name)).collect();
     assert_eq!(silent, Vec::<&str>::new());
+    // Errors, throttles, dead letters, the queue's oldest hint, a webhook that refuses: AWS's own metrics.
+    for theirs in ["Errors", "Throttles", "ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage", "Url4xxCount"] {
+        assert!(alarms_of_ours.contains(&format!("MetricName: {theirs}\n")), "nothing rings for {theirs}");
+    }
 
     let alarm = "  Mine:\n    Type: AWS::CloudWatch::Alarm\n    Properties:\n      MetricName: Mine\n      \
                  Namespace: !Ref MetricsNamespace\n\n";

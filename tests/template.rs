@@ -120,6 +120,38 @@ fn a_function_has_no_right_but_by_its_own_policy() {
     }
 }
 
+/// S1-90, S4-43: whatever a tenant's own limit lets through.
+#[test]
+fn the_api_is_throttled_and_its_access_log_shows_no_path_and_no_query() {
+    let api = properties("Api");
+    for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+        assert!(api["DefaultRouteSettings"][limit]["Ref"].is_string(), "{limit}");
+    }
+    let format: Value = serde_json::from_str(api["AccessLogSettings"]["Format"].as_str().unwrap()).unwrap();
+    let shown: Vec<&str> = format.as_object().unwrap().values().filter_map(Value::as_str).collect();
+    assert!(shown.contains(&"$context.requestId") && shown.contains(&"$context.routeKey"), "{format}");
+    for private in ["$context.path", "$context.http.path", "querystring", "$context.identity", "$request"] {
+        assert!(!shown.iter().any(|value| value.contains(private)), "{private}");
+    }
+    assert_eq!(api["Auth"]["DefaultAuthorizer"], "Jwt");
+}
+
+#[test]
+fn the_functions_are_built_for_arm64_unless_somebody_says_otherwise() {
+    let globals = &template()["Globals"]["Function"];
+    assert_eq!(
+        (&globals["Runtime"], &globals["Architectures"]),
+        (&json!("provided.al2023"), &json!([{ "Ref": "Architecture" }]))
+    );
+    let architecture = &template()["Parameters"]["Architecture"];
+    assert_eq!((&architecture["Default"], &architecture["AllowedValues"]), (&json!("arm64"), &json!(["arm64", "x86_64"])));
+    for resource in template()["Resources"].as_object().unwrap().values() {
+        if resource["Type"] == "AWS::Serverless::Function" {
+            assert_eq!(resource["Metadata"]["BuildMethod"], "rust-cargolambda");
+        }
+    }
+}
+
 /// S0-62, S0-63, S0-66, S0-67: and every task that the code knows is asked for.
 #[test]
 fn the_schedules_ask_for_what_the_code_does() {

@@ -24,12 +24,10 @@ use shared::domain::reminder::Kind;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{messages, tenants};
 use stand_in::{StandIn, cpu};
-use webhook::{SENDER, event, number, receipt, text};
+use webhook::{SENDER, at_once, event, number, receipt, text};
 
 const RECEIPTS: usize = 10_000;
 const TEXTS: usize = 2_000;
-/// Calls under way at once.
-const AT_ONCE: usize = 32;
 const THANKS: &str = "Thank you, see you tomorrow!";
 
 /// A message that Twilio has taken.
@@ -61,19 +59,12 @@ async fn measure(
     let functions = Functions::new(cx);
     stand_in.table_requests();
     let before = cpu();
-    let mut rest = events.into_iter();
-    let mut under_way = tokio::task::JoinSet::new();
-    loop {
-        while under_way.len() < AT_ONCE
-            && let Some(event) = rest.next()
-        {
-            let functions = functions.clone();
-            under_way.spawn(async move { functions.webhook(event).await });
-        }
-        match under_way.join_next().await {
-            Some(answer) => assert_eq!(answer.unwrap().status(), expected),
-            None => break,
-        }
+    let call = |event: Value| {
+        let functions = functions.clone();
+        async move { functions.webhook(event).await.status() }
+    };
+    for status in at_once(events.into_iter().map(call)).await {
+        assert_eq!(status, expected);
     }
     let spent = cpu() - before;
     let requests: BTreeMap<String, u64> = stand_in.table_requests();

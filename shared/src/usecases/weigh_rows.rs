@@ -205,16 +205,10 @@ mod tests {
     use super::*;
     use crate::domain::campaign::Excluded;
     use crate::domain::campaign::layout::TextEncoding;
+    use crate::domain::campaign::pizza_palace as settings;
     use crate::domain::channel::Channel;
     use crate::domain::contact::Category;
     use crate::domain::template::{NamedTemplate, Template};
-
-    fn settings() -> Settings {
-        serde_json::from_str(
-            r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US", "budget": {"currency": "USD"}}"#,
-        )
-        .unwrap()
-    }
 
     fn terms(text: &str, given: &[&str]) -> Terms {
         let text = NamedTemplate::new("", Category::Marketing, Template::parse(text).unwrap());

@@ -9,6 +9,9 @@ use serde_json::Value;
 use shared::domain::message::Message;
 use shared::domain::tenant::TenantId;
 
+/// Calls that are under way at once.
+const AT_ONCE: usize = 32;
+
 pub const SENDER: &str = "+15005550006";
 /// What the stand-in's context says of itself.
 const PUBLIC_URL: &str = "http://127.0.0.1:9";
@@ -56,4 +59,25 @@ pub fn event(callback: &Callback, now: Timestamp) -> Value {
     headers.insert("content-type", HeaderValue::from_static("application/x-www-form-urlencoded; charset=UTF-8"));
     headers.insert("x-twilio-signature", HeaderValue::from_str(&callback.signature).unwrap());
     gateway::event(&Method::POST, path, query, &headers, &Bytes::from(callback.body()), None, now)
+}
+
+/// Has all of `calls` answered, some at once; the answers in no order.
+pub async fn at_once<F>(calls: impl Iterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut rest = calls;
+    let mut answers = Vec::new();
+    let mut under_way = tokio::task::JoinSet::new();
+    loop {
+        while under_way.len() < AT_ONCE
+            && let Some(call) = rest.next()
+        {
+            under_way.spawn(call);
+        }
+        match under_way.join_next().await {
+            Some(answer) => answers.push(answer.unwrap()),
+            None => return answers,
+        }
+    }
 }

@@ -356,17 +356,12 @@ mod tests {
 
     use super::super::cells::LONGEST_QUOTE;
     use super::super::layout::TextEncoding;
+    use super::super::pizza_palace as settings;
     use super::*;
     use crate::domain::contact::Category;
     use crate::domain::template::{NamedTemplate, Template};
 
     const TODAY: Date = Date::constant(2026, 11, 24);
-
-    fn settings() -> Settings {
-        let json = r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US",
-            "budget": {"currency": "USD"}}"#;
-        serde_json::from_str(json).unwrap()
-    }
 
     fn terms(text: &str) -> Terms {
         let text = NamedTemplate::new("", Category::Marketing, Template::parse(text).unwrap());

@@ -78,13 +78,8 @@ fn numbers_in(text: &str) -> Vec<&str> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::pizza_palace as settings;
     use super::*;
-
-    fn settings() -> Settings {
-        let json = r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US",
-            "budget": {"currency": "USD"}}"#;
-        serde_json::from_str(json).unwrap()
-    }
 
     #[test]
     fn a_number_is_read_as_spreadsheets_and_address_books_leave_it() {

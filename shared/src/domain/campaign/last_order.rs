@@ -173,16 +173,11 @@ impl Lapse {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::layout::{TextEncoding, Whom};
+    use super::super::pizza_palace as settings;
     use super::*;
     use crate::domain::contact::attribute_key;
 
     const TODAY: Date = Date::constant(2026, 11, 24);
-
-    fn settings() -> Settings {
-        let json = r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US",
-            "budget": {"currency": "USD"}}"#;
-        serde_json::from_str(json).unwrap()
-    }
 
     fn layout(columns: &[&str]) -> Layout {
         let columns = columns.iter().map(|name| attribute_key(name)).collect();

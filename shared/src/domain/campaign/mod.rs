@@ -207,3 +207,12 @@ impl Row {
         Micros(price.0 * i64::from(self.units().unwrap_or_default()))
     }
 }
+
+/// A restaurant that has set no more than it must, for tests.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) fn pizza_palace() -> Settings {
+    let json = r#"{"name": "Pizza Palace", "timeZone": "America/New_York", "defaultRegion": "US",
+        "budget": {"currency": "USD"}}"#;
+    serde_json::from_str(json).unwrap()
+}
