@@ -28,7 +28,7 @@ pub type Lazy<C> = LazyLock<C, Box<dyn FnOnce() -> C + Send>>;
 /// The adapters of one process. Making it touches no network.
 pub struct Context {
     pub config: Config,
-    pub http: reqwest::Client,
+    pub http: http_client::Client,
     pub secrets: secrets::Client,
     pub queue: Lazy<queue::Client>,
     pub events: Lazy<events::Client>,
@@ -165,7 +165,7 @@ impl Context {
     }
 
     /// With another way to AWS: in process, for `infra/local`.
-    pub fn with_transport(config: Config, http: reqwest::Client, transport: SharedHttpClient) -> Self {
+    pub fn with_transport(config: Config, http: impl Into<http_client::Client>, transport: SharedHttpClient) -> Self {
         let aws = |service| aws_client::sdk_config(&config.aws, service, transport.clone());
         let (sqs, event_bridge) = (aws(Service::Sqs), aws(Service::EventBridge));
         Self {
@@ -174,7 +174,7 @@ impl Context {
             secrets: secrets::Client::new(&aws(Service::SecretsManager)),
             queue: LazyLock::new(Box::new(move || queue::Client::new(&sqs))),
             events: LazyLock::new(Box::new(move || events::Client::new(&event_bridge))),
-            http,
+            http: http.into(),
             table: OnceCell::new(),
             settings: Remembered::default(),
             credentials: Remembered::default(),

@@ -4,8 +4,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 /// Where the stand-ins read the time. Clones share one clock.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ enum Source {
     System,
     /// Milliseconds since 1970.
     Virtual(Arc<AtomicI64>),
+    /// What it showed at an instant of the runtime's.
+    Runtime(Timestamp, Instant),
 }
 
 impl Clock {
@@ -29,6 +33,11 @@ impl Clock {
         Self(Source::Virtual(Arc::new(AtomicI64::new(instant.as_millisecond()))))
     }
 
+    /// A clock that shows `instant` now and goes on with the runtime's time, which a test may have paused.
+    pub fn from(instant: Timestamp) -> Self {
+        Self(Source::Runtime(instant, Instant::now()))
+    }
+
     /// The instant that it shows, in whole milliseconds.
     pub fn now(&self) -> Timestamp {
         match &self.0 {
@@ -36,13 +45,14 @@ impl Clock {
             Source::Virtual(millis) => {
                 Timestamp::from_millisecond(millis.load(Ordering::SeqCst)).expect("only ever set from a timestamp")
             }
+            Source::Runtime(instant, then) => *instant + Duration::from_millis(then.elapsed().as_millis() as u64),
         }
     }
 
-    /// Moves a virtual clock to `instant`, never backwards. The system's clock does not move.
+    /// Moves a clock that stands still to `instant`, never backwards. The others go by themselves.
     pub fn set(&self, instant: Timestamp) {
         match &self.0 {
-            Source::System => {}
+            Source::System | Source::Runtime(..) => {}
             Source::Virtual(millis) => {
                 millis.fetch_max(instant.as_millisecond(), Ordering::SeqCst);
             }

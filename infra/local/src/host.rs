@@ -17,7 +17,7 @@ use shared::config::{self, Config};
 use shared::context::{Context, DATA_KEYS, twilio_secret};
 use shared::domain::segments::segments;
 use shared::domain::tenant::TenantId;
-use shared::http_client;
+use shared::http_client::{self, Client};
 use shared::schedule::{self, EventFailure};
 use shared::secrets::{self, SecretsError};
 use shared::store::seal::KeySecret;
@@ -33,21 +33,23 @@ use crate::tokens::TokenKey;
 use crate::twilio::{self, Account, CALLBACK_DELAYS, Callback, InboundText, LocalTwilio, Receipts, WebhookAnswer};
 
 /// Where the machine keeps what must survive it, and what it listens on.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// A folder for the table, the secrets and Twilio's ledger; in memory without one.
     pub state: Option<PathBuf>,
     pub clock: Clock,
     pub receipts: Receipts,
     pub webhook: Webhook,
-    /// The local Twilio's port; 0 for any.
-    pub twilio_port: u16,
+    /// The local Twilio's port; 0 for any. Without one it is reached in this process, and waits for nothing but time.
+    pub twilio_port: Option<u16>,
+    /// How Twilio posts callbacks, if not over the network.
+    pub callbacks: Option<Client>,
 }
 
 impl Options {
     /// Everything in memory, on any ports.
     pub fn in_memory(clock: Clock) -> Self {
-        Self { state: None, clock, receipts: Receipts::Each, webhook: Webhook::Listen(0), twilio_port: 0 }
+        Self { state: None, clock, receipts: Receipts::Each, webhook: Webhook::Listen(0), twilio_port: Some(0), callbacks: None }
     }
 }
 
@@ -61,6 +63,7 @@ pub enum Webhook {
 }
 
 const IN_PROCESS: &str = "https://webhook.invalid";
+const TWILIO_IN_PROCESS: &str = "https://twilio.invalid";
 
 /// The running machine.
 #[derive(Clone)]
@@ -111,10 +114,18 @@ impl Host {
             callback_delays: CALLBACK_DELAYS,
             receipts: options.receipts,
             seed: 0,
-            http: http.clone(),
+            http: options.callbacks.unwrap_or_else(|| http.clone().into()),
         })
         .map_err(io_error("twilio.jsonl could not be read"))?;
-        let (twilio_listener, twilio_url) = listen(options.twilio_port).await?;
+        let (http, twilio_url) = match options.twilio_port {
+            Some(port) => {
+                let (listener, url) = listen(port).await?;
+                let serving = twilio.clone();
+                tokio::spawn(async move { serving.serve(listener).await });
+                (Client::from(http), url)
+            }
+            None => (Client::through(twilio.handler()), TWILIO_IN_PROCESS.to_string()),
+        };
         let (webhook_listener, webhook_url) = match options.webhook {
             Webhook::Listen(port) => {
                 let (listener, url) = listen(port).await?;
@@ -127,8 +138,6 @@ impl Host {
         let token_key = Arc::new(TokenKey::new(token_secret(&cx).await?.as_bytes()));
         data_keys(&cx).await?;
 
-        let serving = twilio.clone();
-        tokio::spawn(async move { serving.serve(twilio_listener).await });
         Ok(Self {
             functions: Functions::new(&cx),
             webhook_listener: Arc::new(std::sync::Mutex::new(webhook_listener)),

@@ -1,7 +1,6 @@
 //! All-or-nothing writes, and which conditions refused them.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use aws_sdk_dynamodb::error::SdkError;
@@ -107,10 +106,9 @@ impl Patience {
         if self.0 > Self::TRIES {
             return Err(StoreError::Unreachable("transactions kept meeting each other".into()));
         }
-        // Not in step with the others that met: the standard library seeds each hasher at random.
-        let random = (std::hash::RandomState::new().build_hasher().finish() % 1000) as u32;
+        // Not in step with the others that met.
         let pause = Self::FIRST_PAUSE * 2u32.pow(self.0);
-        tokio::time::sleep(pause / 2 + pause * random / 2000).await;
+        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
         Ok(())
     }
 }

@@ -14,6 +14,7 @@ use super::twiml::{self, Voice};
 use crate::domain::channel::Channel;
 use crate::domain::message::{Message, Status};
 use crate::domain::report::Report;
+use crate::http_client::Client;
 use crate::telemetry::unquoted;
 
 /// What Twilio is asked to do. WhatsApp addresses carry their `whatsapp:` prefix.
@@ -138,10 +139,10 @@ pub const QUEUE_FULL: u32 = 21611;
 const AUTHENTICATE: u32 = 20003;
 
 /// Asks Twilio to send a message, or to call.
-pub async fn send(http: &reqwest::Client, base: &str, credentials: &Credentials, outgoing: &Outgoing) -> Outcome {
+pub async fn send(http: &Client, base: &str, credentials: &Credentials, outgoing: &Outgoing) -> Outcome {
     let url = format!("{base}/2010-04-01/Accounts/{}/{}.json", credentials.account_sid, outgoing.resource.word());
     let (user, password) = credentials.basic();
-    match http.post(url).basic_auth(user, Some(password)).form(&outgoing.form).send().await {
+    match http.send(http.post(url).basic_auth(user, Some(password)).form(&outgoing.form)).await {
         Ok(response) => outcome(response).await,
         Err(error) if error.is_connect() => Outcome::NotProcessed { wait: SHORT_WAIT, code: None },
         Err(error) if error.is_timeout() => Outcome::Unknown { why: "no answer in time" },
@@ -276,7 +277,7 @@ pub enum ListError {
 
 /// One message or call, by Twilio's id.
 pub async fn fetch(
-    http: &reqwest::Client,
+    http: &Client,
     base: &str,
     credentials: &Credentials,
     resource: Resource,
@@ -284,7 +285,7 @@ pub async fn fetch(
 ) -> Result<Listed, ListError> {
     let (user, password) = credentials.basic();
     let url = format!("{base}/2010-04-01/Accounts/{}/{}/{sid}.json", credentials.account_sid, resource.word());
-    let response = http.get(url).basic_auth(user, Some(password)).send().await.map_err(ListError::Unreachable)?;
+    let response = http.send(http.get(url).basic_auth(user, Some(password))).await.map_err(ListError::Unreachable)?;
     if !response.status().is_success() {
         return Err(ListError::Refused(response.status()));
     }
@@ -300,7 +301,7 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, ListError> {
 ///
 /// Not filtered by `DateSent`: what is still queued has none.
 pub async fn list(
-    http: &reqwest::Client,
+    http: &Client,
     base: &str,
     credentials: &Credentials,
     resource: Resource,
@@ -322,7 +323,8 @@ pub async fn list(
     // Relative, so that only `base` ever gets the credentials.
     while let Some(path) = next.filter(|path| path.starts_with("/2010-04-01/")) {
         let (user, password) = credentials.basic();
-        let response = http.get(format!("{base}{path}")).basic_auth(user, Some(password)).send().await.map_err(unreachable)?;
+        let response =
+            http.send(http.get(format!("{base}{path}")).basic_auth(user, Some(password))).await.map_err(unreachable)?;
         if !response.status().is_success() {
             return Err(ListError::Refused(response.status()));
         }

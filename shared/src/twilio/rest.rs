@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::credentials::Credentials;
+use crate::http_client::Client;
 
 /// Why Twilio did not do it.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +49,7 @@ impl RestError {
 /// One account at one base URL, and what authenticates requests to it.
 #[derive(Clone, Copy)]
 pub struct Rest<'a> {
-    pub http: &'a reqwest::Client,
+    pub http: &'a Client,
     pub base: &'a str,
     pub credentials: &'a Credentials,
 }
@@ -82,7 +83,7 @@ impl Rest<'_> {
             request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(form);
         }
         // Its URL may name a number.
-        let response = request.send().await.map_err(|error| RestError::Unreachable(error.without_url()))?;
+        let response = self.http.send(request).await.map_err(|error| RestError::Unreachable(error.without_url()))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);

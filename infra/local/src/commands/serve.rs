@@ -45,7 +45,8 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
         clock: clock.clone(),
         receipts: Receipts::Each,
         webhook: Webhook::Listen(free(WEBHOOK_PORT).await),
-        twilio_port: free(TWILIO_PORT).await,
+        twilio_port: Some(free(TWILIO_PORT).await),
+        callbacks: None,
     })
     .await?;
     let tenant = TenantId::parse(SAMPLE_TENANT)?;

@@ -21,7 +21,7 @@ pub async fn twilio(port: u16) -> Outcome {
         callback_delays: CALLBACK_DELAYS,
         receipts: Receipts::Each,
         seed: 0,
-        http: http_client::new(),
+        http: http_client::new().into(),
     })?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await;
     let listener = listener.map_err(|error| format!("port {port} could not be listened on: {error}"))?;

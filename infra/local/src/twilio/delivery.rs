@@ -85,6 +85,7 @@ impl LocalTwilio {
                 });
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(self.until_next_callback()) => {}
                 () = self.0.step_queued.notified() => {}
             }
@@ -187,14 +188,14 @@ impl LocalTwilio {
             .0
             .config
             .http
-            .post(&callback.url)
+            .post(callback.url.clone())
             .timeout(TIMEOUT)
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded; charset=UTF-8")
             .header("user-agent", "TwilioProxy/1.1")
             .header("x-twilio-signature", &callback.signature)
             .header("i-twilio-idempotency-token", &callback.idempotency_token)
             .body(callback.body());
-        let response = match request.send().await {
+        let response = match self.0.config.http.send(request).await {
             Ok(response) => response,
             Err(error) if error.is_connect() => return (Outcome::NotConnected, None),
             Err(_) => return (Outcome::NotAnswered, None),

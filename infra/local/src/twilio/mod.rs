@@ -22,6 +22,7 @@ mod delivery;
 mod error;
 mod everything;
 mod fault;
+mod in_process;
 mod inbound;
 mod inbound_call;
 mod incoming_numbers;
@@ -56,6 +57,7 @@ pub use call::{CallEntry, CallEvent, CallStatus};
 pub use callback::{Callback, signed};
 pub use delivery::{Attempt, WebhookAnswer};
 pub use fault::{ArmedRule, Fault, Rule};
+pub use in_process::lost;
 pub use inbound::{InboundMedia, InboundText};
 pub use ledger::{Entry, Status};
 pub use phone_number::{Capabilities, OwnedNumber};
@@ -65,11 +67,12 @@ use crate::clock::Clock;
 use call_submission::CallSubmission;
 use fault::Script;
 use ledger::Ledger;
+use shared::http_client::Client;
 use steps::{Step, When};
 use submission::Submission;
 
 /// How a local Twilio is set up.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Config {
     /// Where accepted messages and calls are kept beyond this process.
     pub ledger_file: Option<PathBuf>,
@@ -81,8 +84,8 @@ pub struct Config {
     pub receipts: Receipts,
     /// The same seed gives the same SIDs in the same order.
     pub seed: u64,
-    /// Posts the callbacks. The caller's, since it chose the TLS stack.
-    pub http: reqwest::Client,
+    /// Posts the callbacks. The caller's, since it chose the TLS stack, or another way than the network.
+    pub http: Client,
 }
 
 /// Which statuses are reported of a message or a call.

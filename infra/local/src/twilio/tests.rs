@@ -51,7 +51,7 @@ fn reporting(clock: &Clock, ledger_file: Option<PathBuf>, receipts: Receipts) ->
         callback_delays: CALLBACK_DELAYS,
         receipts,
         seed: 0,
-        http: shared::http_client::new(),
+        http: shared::http_client::new().into(),
     };
     let twilio = LocalTwilio::new(config).unwrap();
     twilio.add_account(Account { sid: ACCOUNT.to_owned(), auth_token: "token".to_owned(), ..Account::default() });
