@@ -1,6 +1,6 @@
 //! The SDK's HTTP client that never opens a socket: it calls the handler in this process.
 //!
-//! Only whole bodies, as the JSON protocols send them; no streams, no time-outs.
+//! Only whole bodies, as the JSON protocols send them; no streams, and no time-outs but those of `trouble`.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
@@ -12,6 +12,7 @@ use aws_smithy_runtime_api::http::StatusCode;
 use aws_smithy_types::body::SdkBody;
 use bytes::Bytes;
 
+use super::trouble::Lost;
 use super::{Answer, Aws};
 
 pub(super) fn client(aws: Aws) -> SharedHttpClient {
@@ -37,7 +38,7 @@ impl HttpConnector for Connector {
         let body = request.body().bytes().map(Bytes::copy_from_slice);
         HttpConnectorFuture::new(async move {
             let body = body.ok_or_else(|| ConnectorError::user("the local AWS takes no streamed bodies".into()))?;
-            response(aws.handle(&target, &body).await)
+            response(aws.ask(&target, &body).await.map_err(connector_error)?)
         })
     }
 }
@@ -47,4 +48,44 @@ fn response(answer: Answer) -> Result<HttpResponse, ConnectorError> {
     let mut response = HttpResponse::new(status, SdkBody::from(answer.body));
     response.headers_mut().insert("content-type", answer.content_type);
     Ok(response)
+}
+
+fn connector_error(lost: Lost) -> ConnectorError {
+    match lost {
+        Lost::Connection => ConnectorError::io("the connection was lost".into()),
+        Lost::TimedOut => ConnectorError::timeout("nothing was answered in time".into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use dynoxide::Database;
+
+    use super::*;
+    use crate::aws::{Shares, Trouble};
+    use crate::clock::Clock;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_lost_is_an_error_of_the_connection_and_no_answer() {
+        let aws = Aws::new(Database::memory().unwrap(), None, Clock::at("2026-11-21T09:00:00Z".parse().unwrap())).unwrap();
+        let trouble = Trouble::new(1);
+        let connector = Connector(aws.troubled(trouble.clone()));
+        let call = || {
+            let mut request = HttpRequest::new(SdkBody::from("{}"));
+            request.headers_mut().insert("x-amz-target", "AmazonSQS.SendMessage");
+            connector.call(request)
+        };
+        assert!(call().await.is_ok());
+
+        trouble.set(Shares { lost: 1000, ..Shares::default() });
+        let mut errors = Vec::new();
+        for _ in 0..40 {
+            errors.push(call().await.err().unwrap());
+        }
+
+        let timed_out = errors.iter().filter(|error| error.is_timeout()).count();
+        let cut_off = errors.iter().filter(|error| error.is_io()).count();
+        assert!(timed_out > 0 && cut_off > 0 && timed_out + cut_off == 40);
+    }
 }

@@ -2,7 +2,8 @@
 //!
 //! DynamoDB is a real engine (dynoxide); Secrets Manager, SQS and EventBridge answer only the calls
 //! that we make. Signatures are not checked; permissions are, by `policy`. One handler serves both the loopback
-//! router and the SDK's in-process client, so whatever is true of one is true of the other.
+//! router and the SDK's in-process client, so whatever is true of one is true of the other. What goes wrong on the way
+//! to it, if somebody wants that, is `trouble`'s.
 
 mod dynamodb;
 mod eventbridge;
@@ -10,6 +11,7 @@ mod in_process;
 mod policy;
 mod secrets;
 mod sqs;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -36,15 +38,17 @@ pub use dynamodb::Capacity;
 pub use eventbridge::RecordedEvent;
 pub use policy::{Permission, USES, on_behalf_of, permissions};
 pub use sqs::{MessageAttribute, QueuedMessage, sqs_event};
+pub use trouble::{Happened, Shares, Trouble};
 
+use self::trouble::{Lost, Recent, Request};
 use crate::clock::Clock;
 
 /// DynamoDB accepts bodies of up to 16 MB.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// The AWS of this process. Clones share everything.
+/// The AWS of this process, and what its requests meet through this handle. Clones share everything.
 #[derive(Clone)]
-pub struct Aws(Arc<Inner>);
+pub struct Aws(Arc<Inner>, Option<Arc<Trouble>>);
 
 struct Inner {
     database: Database,
@@ -56,6 +60,8 @@ struct Inner {
     requests: Mutex<BTreeMap<String, u64>>,
     /// Once somebody asks for it: asking the engine takes time.
     capacity: Mutex<Option<Capacity>>,
+    /// Once somebody meets trouble.
+    recent: Mutex<Option<Recent>>,
     secrets: Mutex<secrets::Secrets>,
     queues: Mutex<sqs::Queues>,
     message_arrived: Notify,
@@ -70,7 +76,7 @@ impl Aws {
     /// # Errors
     /// When the secrets file exists and cannot be read.
     pub fn new(database: Database, secrets_file: Option<PathBuf>, clock: Clock) -> std::io::Result<Self> {
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             database,
             tokens: dynamodb::Tokens::default(),
             started: clock.now(),
@@ -78,32 +84,56 @@ impl Aws {
             last_id: AtomicU64::new(0),
             requests: Mutex::default(),
             capacity: Mutex::default(),
+            recent: Mutex::default(),
             secrets: Mutex::new(secrets::Secrets::open(secrets_file)?),
             queues: Mutex::default(),
             message_arrived: Notify::new(),
             events: Mutex::default(),
             events_refused: AtomicBool::new(false),
             event_arrived: Notify::new(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), None))
     }
 
-    /// Answers one request. Everything comes through here, so faults can be put in one place.
+    /// The same AWS, met with `trouble`: for the requests of one process or of all. Whoever holds another handle meets none.
+    pub fn troubled(&self, trouble: Arc<Trouble>) -> Self {
+        lock(&self.0.recent).get_or_insert_default();
+        Self(self.0.clone(), Some(trouble))
+    }
+
+    /// Answers one request. What is lost on the way is a gateway's time-out.
     pub async fn handle(&self, target: &str, body: &[u8]) -> Answer {
+        let lost = |_: Lost| Answer { status: 504, content_type: "text/plain", body: String::new() };
+        self.ask(target, body).await.unwrap_or_else(lost)
+    }
+
+    /// The same; everything comes through here, and trouble is met in this one place.
+    async fn ask(&self, target: &str, body: &[u8]) -> Result<Answer, Lost> {
         let (service, operation) = target.split_once('.').unwrap_or((target, ""));
         self.count(service, operation);
         if let Err(refused) = policy::check(service, operation, body, &self.0.secrets) {
-            return Answer::of("application/x-amz-json-1.0", Err(refused));
+            return Ok(Answer::of(content_type(service), Err(refused)));
         }
-        match service {
-            "DynamoDB_20120810" => dynamodb::answer(&self.0.database, &self.0.tokens, &self.0.capacity, operation, body),
-            "secretsmanager" => {
-                let now = self.0.clock.now();
-                Answer::of("application/x-amz-json-1.1", lock(&self.0.secrets).answer(operation, body, now))
+        match &self.1 {
+            Some(trouble) => trouble.meet(self, Request { service, operation, body }).await,
+            None => Ok(self.perform(service, operation, body)),
+        }
+    }
+
+    fn perform(&self, service: &str, operation: &str, body: &[u8]) -> Answer {
+        let result = match service {
+            "DynamoDB_20120810" => {
+                if let Some(recent) = &mut *lock(&self.0.recent) {
+                    recent.note(&self.0.database, operation, body);
+                }
+                return dynamodb::answer(&self.0.database, &self.0.tokens, &self.0.capacity, operation, body);
             }
-            "AmazonSQS" => Answer::of("application/x-amz-json-1.0", self.answer_sqs(operation, body)),
-            "AWSEvents" => Answer::of("application/x-amz-json-1.1", self.answer_events(operation, body)),
-            _ => Answer::of("application/x-amz-json-1.0", Err(Failure::unknown_operation())),
-        }
+            "secretsmanager" => lock(&self.0.secrets).answer(operation, body, self.0.clock.now()),
+            "AmazonSQS" => self.answer_sqs(operation, body),
+            "AWSEvents" => self.answer_events(operation, body),
+            _ => Err(Failure::unknown_operation()),
+        };
+        Answer::of(content_type(service), result)
     }
 
     /// The handler as a router, for clients in other processes.
@@ -184,6 +214,14 @@ impl Answer {
             Err(failure) => (failure.status, json!({ "__type": failure.code, "message": failure.message })),
         };
         Self { status, content_type, body: body.to_string() }
+    }
+}
+
+/// The version of the JSON protocol that a service speaks.
+fn content_type(service: &str) -> &'static str {
+    match service {
+        "secretsmanager" | "AWSEvents" => "application/x-amz-json-1.1",
+        _ => "application/x-amz-json-1.0",
     }
 }
 
