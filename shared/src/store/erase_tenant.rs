@@ -204,6 +204,7 @@ pub async fn rest(table: &Table, tenant: &TenantId, months: &[Date]) -> Result<b
         keys::pace(tenant, "").pk,
         keys::statistics(tenant, Date::ZERO).pk,
         keys::purchase(tenant, "").pk,
+        keys::found(tenant, "").pk,
     ];
     partitions.extend(months.iter().map(|month| keys::audit(tenant, *month)));
     let mut is_all = true;

@@ -32,6 +32,7 @@
 //! | What was counted of a day | `TENANT#t#STATS` | `2026-11-21` (the tenant's zone) | |
 //! | Who did what | `TENANT#t#AUDIT#2026-11` (UTC) | instant, id | |
 //! | A purchase of a number | `TENANT#t#PURCHASES` | id of the key | |
+//! | Whose a SID is that was found at Twilio | `TENANT#t#FOUND` | SID | |
 //! | What was told of its health; how far it is swept | `TENANT#t` | `HEALTH`; `SWEPT` | |
 //! | Accepted on a day, for the frequency cap | `TENANT#t#ACCEPTED#contact` | `2026-11-21` (UTC) | |
 //!
@@ -134,6 +135,10 @@ pub fn audit(tenant: &TenantId, day: Date) -> String {
 
 pub fn audit_entry(tenant: &TenantId, at: Timestamp, id: &str) -> Key {
     Key { pk: audit(tenant, day(at)), sk: instant_and(at, id) }
+}
+
+pub fn found(tenant: &TenantId, sid: &str) -> Key {
+    Key { pk: format!("TENANT#{tenant}#FOUND"), sk: sid.into() }
 }
 
 pub fn purchase(tenant: &TenantId, id: &str) -> Key {

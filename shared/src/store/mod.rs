@@ -15,6 +15,7 @@ pub mod conversations;
 pub mod due;
 pub mod erase_tenant;
 pub mod erasure;
+pub mod found;
 pub mod health;
 pub mod jobs;
 pub mod keys;

@@ -17,7 +17,7 @@ use crate::domain::smart_encoding::smart_encoded;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::conversations::{self, ConversationId};
 use crate::store::messages::{self, Change, Merged, Whose, Written};
-use crate::store::{StoreError, Table, accepted};
+use crate::store::{StoreError, Table, accepted, found};
 use crate::telemetry::{Chain, moved};
 use crate::twilio::client::{self, Listed, Resource};
 
@@ -84,7 +84,15 @@ pub async fn resolve_unknown(
         let bound =
             if candidates.is_empty() { HashSet::new() } else { bound_sids(table, tenant, &message, claimed_at - LATEST).await? };
         let is_free = |listed: &&Listed| !bound.contains(&listed.sid) && !taken.contains(&listed.sid);
-        match candidates.into_iter().find(is_free) {
+        let mut free = None;
+        for candidate in candidates.into_iter().filter(is_free) {
+            // Another run may have found the same for another message with the same text.
+            if found::take(table, tenant, &candidate.sid, &message.id, now).await? {
+                free = Some(candidate);
+                break;
+            }
+        }
+        match free {
             Some(found) => {
                 taken.insert(found.sid.clone());
                 let merged = messages::merge(table, tenant, &message.id, &found.report(), Whose::Ours, "found", now).await?;
