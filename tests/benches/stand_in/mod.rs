@@ -49,6 +49,7 @@ async fn stand_in(now: Timestamp, tenant: &TenantId) {
             // What is counted begins anew before the answer, which the next requests follow at once.
             let answer = match line.unwrap().as_str() {
                 "accepted" => json!(host.twilio.ledger().len()),
+                "cpu" => json!(cpu()),
                 "consumed" => consumed(&host),
                 "queued" => queued(&host),
                 "stored" => Handle::current().block_on(stored(&host)),
