@@ -25,6 +25,7 @@ mod edges;
 mod forged;
 mod forgetting;
 mod functions;
+mod fuzz;
 mod imports;
 mod inbound;
 mod logs;

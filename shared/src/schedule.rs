@@ -6,6 +6,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -54,7 +55,10 @@ struct Envelope {
 }
 
 fn envelope(event: Value) -> Result<Envelope, EventFailure> {
-    read(event)
+    let envelope: Envelope = read(event)?;
+    // What is planned lies days ahead of it, and there is no instant after the last one.
+    let is_of_our_time = (2000..2200).contains(&TimeZone::UTC.to_datetime(envelope.time).year());
+    is_of_our_time.then_some(envelope).ok_or_else(|| EventFailure::NotOurs("time: not of our time".into()))
 }
 
 fn read<'de, T: Deserialize<'de>>(event: impl Deserializer<'de, Error = serde_json::Error>) -> Result<T, EventFailure> {

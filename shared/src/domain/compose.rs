@@ -68,9 +68,20 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(field: impl Into<String>, code: &str, reason: impl ToString) -> Self {
-        Self { row: None, field: field.into(), code: code.into(), reason: reason.to_string() }
+        Self { row: None, field: shown(field.into()), code: code.into(), reason: shown(reason.to_string()) }
     }
 }
+
+/// As much of a text as is told back to whoever wrote what it quotes.
+fn shown(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+const MOST_SHOWN: usize = 600;
 
 /// Twilio's limit of a text, in UTF-16 units (21617, D10).
 pub const LONGEST_BODY: usize = 1600;

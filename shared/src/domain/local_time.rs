@@ -19,7 +19,8 @@ impl Zone {
     /// # Errors
     /// Names a zone that the IANA database does not have.
     pub fn parse(name: &str) -> Result<Self, String> {
-        let unknown = || format!("unknown time zone: '{name}'");
+        // Whatever somebody wrote there is told back to him, but not all of a file.
+        let unknown = || format!("unknown time zone: '{}'", name.chars().take(60).collect::<String>());
         let zone = TimeZone::get(name.trim()).map_err(|_| unknown())?;
         let name = zone.iana_name().ok_or_else(unknown)?.to_string();
         Ok(Self { name, zone })

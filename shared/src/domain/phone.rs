@@ -141,6 +141,9 @@ impl PhoneNumber {
             (Err(error), Strictness::Possible) => explicit(text).ok_or(error)?,
             (parsed, _) => parsed?,
         };
+        if !is_settled(&number, region) {
+            return Err(PhoneError::Impossible);
+        }
         match strictness {
             Strictness::Valid if !number.is_valid() => Err(PhoneError::NotValid),
             _ => Ok(number),
@@ -201,6 +204,13 @@ fn possible(text: &str, region: &Region) -> Result<PhoneNumber, PhoneError> {
         Length::LocalOnly => Err(PhoneError::LocalOnly),
         Length::Impossible => Err(PhoneError::Impossible),
     }
+}
+
+/// Whether a number is still the same when it is read back, as whatever is stored is. Of `+49 0020…` each reading takes
+/// one 0 more for the one that people dial at home.
+fn is_settled(number: &PhoneNumber, region: &Region) -> bool {
+    let may_have_more = number.e164.bytes().skip(2).take(3).any(|digit| digit == b'0');
+    !may_have_more || possible(&number.e164, region).map_or(true, |again| again.e164 == number.e164)
 }
 
 /// What Google's metadata makes of a text.
@@ -293,6 +303,15 @@ fn explicit(text: &str) -> Option<PhoneNumber> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_would_be_another_number_when_it_is_read_back_is_none() {
+        let read = |text: &str| PhoneNumber::parse(text, &us(), Strictness::Possible).map(|number| number.e164);
+
+        assert_eq!(read("+4900201000"), Err(PhoneError::Impossible));
+        assert_eq!(read("+49 (0) 30 901820"), Ok("+4930901820".into()));
+        assert_eq!(read("+39 06 698 12345"), Ok("+390669812345".into()), "in Italy the 0 is part of it");
+    }
 
     fn us() -> Region {
         Region::try_from("US".to_string()).unwrap()

@@ -44,6 +44,11 @@ fn read(cron: &str) -> Result<Cron, String> {
     if cron.len() > 100 {
         return Err("a cron expression has at most 100 characters".into());
     }
+    // The parser takes a field of commas alone for one, and would look for its instant for millennia.
+    let has_something = |field: &str| field.contains(|c: char| c.is_ascii_alphanumeric() || matches!(c, '*' | '?'));
+    if !cron.split_whitespace().all(has_something) {
+        return Err("not a cron expression of five fields (0 9 * * *): one of them is empty".into());
+    }
     let parser = CronParser::builder().seconds(Seconds::Disallowed).year(Year::Disallowed).build();
     parser.parse(cron).map_err(|error| format!("not a cron expression of five fields (0 9 * * *): {error}"))
 }

@@ -289,6 +289,14 @@ impl Settings {
         if let Some(bad) = self.prices.by_prefix.keys().find(|prefix| !is_prefix(prefix)) {
             return Err(format!("prices.byPrefix: a prefix is + and digits (+44), not '{bad}'"));
         }
+        let rates = std::iter::once(&self.prices.every_country).chain(self.prices.by_prefix.values());
+        let mut prices = rates.flat_map(|rates| [rates.sms, rates.mms, rates.whatsapp, rates.voice]).flatten();
+        if prices.any(|price| price > DEAREST) {
+            return Err(format!("prices: a unit costs {DEAREST} at most"));
+        }
+        if self.budget.monthly_limit.is_some_and(|limit| limit > HIGHEST_LIMIT) {
+            return Err(format!("budget.monthlyLimit: {HIGHEST_LIMIT} at most, or null for none"));
+        }
         if self.requests_per_minute < 10 {
             return Err("requestsPerMinute: at least 10, or nobody could ask for it to be changed".into());
         }
@@ -623,6 +631,9 @@ impl Default for TypeSettings {
 
 /// Twilio's limit of a text, in UTF-16 units (21617).
 const LONGEST_TEXT: usize = 1600;
+/// Of a unit, in the least of currencies: a campaign's sum is far from what can be counted.
+const DEAREST: Micros = Micros(100_000_000_000);
+const HIGHEST_LIMIT: Micros = Micros(1_000_000_000_000_000_000);
 
 const DEFAULT_LESSON_OFFSETS: [Offset; 2] = [Offset::Hours(24), Offset::Hours(1)]; // S0-46
 const DEFAULT_PAYMENT_OFFSETS: [Offset; 2] = [Offset::Days(3), Offset::Days(1)]; // S0-47

@@ -85,7 +85,7 @@ pub async fn create(
     key: Write,
 ) -> Result<Created, StoreError> {
     let (rows, errors) = (rows::chunks(rows)?, rows::chunks(errors)?);
-    if rows.size + errors.size > rows::LARGEST {
+    if rows.size.saturating_add(errors.size) > rows::LARGEST {
         return Ok(Created::TooLarge);
     }
     batch.chunks = rows.chunks.len() as u32;

@@ -129,7 +129,8 @@ pub async fn create<T: Serialize + Clone>(
     errors: &[FieldError],
 ) -> Result<Created, StoreError> {
     let (list, errors) = (rows::chunks(list)?, rows::chunks(errors)?);
-    if list.size + errors.size > rows::LARGEST {
+    let is_large = job.state.to_string().len() > rows::LARGEST_CHUNK;
+    if is_large || list.size.saturating_add(errors.size) > rows::LARGEST {
         return Ok(Created::TooLarge);
     }
     job.chunks = list.chunks.len() as u32;

@@ -18,7 +18,7 @@ struct Rows<T> {
 
 const SEALED: &[&str] = &["rows"];
 /// An item has at most 400 KB, and sealing adds little.
-const LARGEST_CHUNK: usize = 300_000;
+pub(super) const LARGEST_CHUNK: usize = 300_000;
 /// More than this is not written in one transaction, which has at most 4 MB.
 pub(super) const LARGEST: usize = 3_400_000;
 const NEW: &str = "attribute_not_exists(pk)";
@@ -26,7 +26,7 @@ const NEW: &str = "attribute_not_exists(pk)";
 /// Parts of a list that fit an item each.
 pub(super) struct Chunks<'a, T> {
     pub chunks: Vec<&'a [T]>,
-    /// Of all together, in bytes.
+    /// Of all together, in bytes; more than there can be, if one of them fits no item.
     pub size: usize,
 }
 
@@ -40,7 +40,7 @@ pub(super) fn chunks<T: Serialize>(list: &[T]) -> Result<Chunks<'_, T>, StoreErr
             (from, size) = (at, 0);
         }
         size += length;
-        total += length;
+        total = if length > LARGEST_CHUNK { usize::MAX } else { total.saturating_add(length) };
     }
     if from < list.len() {
         chunks.push(&list[from..]);

@@ -34,6 +34,9 @@ pub(super) struct Event<'c> {
     except: Vec<Moment>,
 }
 
+/// What an occurrence's id has beyond that of its series.
+const OCCURRENCE: &str = "/20260309T150000";
+
 impl<'c> Event<'c> {
     /// `None` if there is nothing to use: all-day events are noted, bad ones reported.
     pub(super) fn read(component: &'c Component, times: &Times<'_>, findings: &mut Findings) -> Option<Self> {
@@ -41,7 +44,7 @@ impl<'c> Event<'c> {
         if uid.is_none() {
             findings.missing(component, "UID");
         }
-        let fits = uid.as_ref().is_none_or(|uid| uid.len() <= super::super::LONGEST_ID);
+        let fits = uid.as_ref().is_none_or(|uid| uid.len() + OCCURRENCE.len() <= super::super::LONGEST_ID);
         if !fits {
             findings.bad(component.line_of("UID"), "UID", super::super::too_long());
         }

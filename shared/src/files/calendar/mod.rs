@@ -114,7 +114,7 @@ fn entries<'e>(events: &'e [Event<'e>], roster: &Roster, findings: &mut Findings
                 push_once(&mut students.contacts, contact);
             }
             if contacts.is_empty() && strangers.insert((event.uid.as_str(), address.to_lowercase())) {
-                findings.note(event.component().line, &event.uid, format!("attendee {address} is no contact"));
+                findings.note(event.component().line, &event.uid, format!("attendee {} is no contact", quoted(address)));
             }
         }
         entries.push(Entry { event, series, original, subject, teacher, students });

@@ -18,6 +18,9 @@ use super::times::{Moment, date, date_time};
 /// How far a rule is followed from its start: two centuries of days.
 const MAX_STEPS: usize = 80_000;
 
+/// Every quarter of an hour: more often is nobody's timetable, and much to count.
+const MOST_TIMES_A_DAY: usize = 96;
+
 /// A rule of one series, known to be readable.
 pub(super) struct Rule {
     start: Moment,
@@ -33,7 +36,12 @@ impl Rule {
     /// # Errors
     /// Says what cannot be followed. Lessons every minute are nobody's timetable.
     pub(super) fn parse(value: &str, start: &Moment, utc: &Zone) -> Result<Self, String> {
+        // The crate cuts it by bytes.
+        if !value.is_ascii() {
+            return Err(format!("not a recurrence rule: {}", quoted(value)));
+        }
         let (mut count, mut until, mut parts) = (None, None, Vec::new());
+        let mut times_a_day = 1;
         let text: String = value.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
         for part in text.split(';').filter(|part| !part.is_empty()) {
             let bad = || format!("not a recurrence rule: {}", quoted(part));
@@ -42,6 +50,13 @@ impl Rule {
                 ("UNTIL", end) => until = Some(last_instant(end, start, utc).ok_or_else(bad)?),
                 ("INTERVAL", number) if number.bytes().all(|b| b == b'0') => return Err(bad()),
                 ("FREQ", "SECONDLY" | "MINUTELY") => return Err(bad()),
+                ("BYHOUR" | "BYMINUTE" | "BYSECOND", times) => {
+                    times_a_day *= times.split(',').count();
+                    if times_a_day > MOST_TIMES_A_DAY {
+                        return Err(format!("more than {MOST_TIMES_A_DAY} times a day: {}", quoted(part)));
+                    }
+                    parts.push(part);
+                }
                 (name, _) if name.starts_with("X-") => {}
                 _ => parts.push(part),
             }

@@ -157,7 +157,7 @@ fn what_is_left_out_is_noted_once() {
         notes,
         [
             "U all-day event ignored",
-            "V attendee Grandma@x.example is no contact",
+            "V attendee 'Grandma@x.example' is no contact",
             "V RANGE=THISANDFUTURE is not supported: only this occurrence is changed"
         ]
     );
