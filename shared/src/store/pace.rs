@@ -80,6 +80,8 @@ pub async fn take(
                 let after = answer.attributes.as_ref().and_then(until);
                 return Ok(Turn::From(after.map_or(now, |after| after - length)));
             }
+            // A claim is at the same clock.
+            Err(error) if is_met(&error) => {}
             Err(error) => {
                 let busy = refused(&error).ok_or_else(|| StoreError::unreachable(error))?;
                 match busy {
@@ -126,19 +128,11 @@ pub async fn give_back(
 
 /// Keeps a clock busy until `until` at least.
 pub async fn block(table: &Table, tenant: &TenantId, name: &str, until: Timestamp) -> Result<(), StoreError> {
-    let request = table
-        .client
-        .update_item()
-        .table_name(&table.name)
-        .set_key(Some(key_attributes(&keys::pace(tenant, name))))
-        .update_expression("SET busy_until = :until")
-        .condition_expression("attribute_not_exists(busy_until) OR busy_until < :until")
-        .expression_attribute_values(":until", number(until.as_millisecond()));
-    match request.send().await {
-        Ok(_) => Ok(()),
-        Err(error) if refused(&error).is_some() => Ok(()),
-        Err(error) => Err(StoreError::unreachable(error)),
-    }
+    let values = HashMap::from([(":until".to_string(), number(until.as_millisecond()))]);
+    let condition = "attribute_not_exists(busy_until) OR busy_until < :until";
+    let key = keys::pace(tenant, name);
+    write_if(table, Write::update(table, &key, "SET busy_until = :until", Some(condition), values)?).await?;
+    Ok(())
 }
 
 /// Until when the clock `name` is busy, or was; none if nobody ever took a turn.
@@ -170,6 +164,11 @@ fn values(guess: Guess, length: SignedDuration, ahead: SignedDuration, now: Time
 fn until(item: &Item) -> Option<Timestamp> {
     let millis = item.get("busy_until")?.as_n().ok()?.parse().ok()?;
     Timestamp::from_millisecond(millis).ok()
+}
+
+/// Whether a transaction was at the same item.
+fn is_met(error: &SdkError<UpdateItemError>) -> bool {
+    matches!(error.as_service_error(), Some(UpdateItemError::TransactionConflictException(_)))
 }
 
 /// What the clock said when it refused; `None` if it was not the clock that refused.
