@@ -18,6 +18,7 @@ mod campaign_rights;
 mod campaign_runs;
 mod campaign_trouble;
 mod campaigns;
+mod chaos;
 mod contacts;
 mod content;
 mod crash;

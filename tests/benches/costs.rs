@@ -114,7 +114,7 @@ impl Measured {
     }
 }
 
-/// Requests to the table: of a unit's own functions, and of the webhook; as ARCHITECTURE.md has them, with some room for
+/// Requests to the table: of a unit's own functions, and of the webhook; as docs/figures.md has them, with some room for
 /// what processes ask once a minute. A text that comes in takes one more than there, for the month's limit.
 const MOST_REQUESTS: [(Kind, f64, f64); 6] = [
     (Kind::Single, 3.1, 3.5),
