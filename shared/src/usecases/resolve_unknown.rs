@@ -81,8 +81,12 @@ pub async fn resolve_unknown(
         };
         let candidates = candidates(&settings, &message, &listed, claimed_at);
         // Asked only if there is something to compare.
-        let bound =
-            if candidates.is_empty() { HashSet::new() } else { bound_sids(table, tenant, &message, claimed_at - LATEST).await? };
+        let bound = match candidates.as_slice() {
+            [] => Some(HashSet::new()),
+            _ => bound_sids(table, tenant, &message, claimed_at - LATEST, now).await?,
+        };
+        // It stays due: soon it is known what the other came to.
+        let Some(bound) = bound else { continue };
         let is_free = |listed: &&Listed| !bound.contains(&listed.sid) && !taken.contains(&listed.sid);
         let mut free = None;
         for candidate in candidates.into_iter().filter(is_free) {
@@ -127,11 +131,12 @@ async fn write(table: &Table, tenant: &TenantId, change: Change, touched: &mut V
     Ok(is_free)
 }
 
-/// What of the list may be `message`: created since the claim, with the same text.
+/// What of the list may be `message`: created since the claim and not long after it, with the same text.
 ///
 /// A call has no text, and a content template's is Twilio's own: there the sender must be ours.
 fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], claimed_at: Timestamp) -> Vec<&'a Listed> {
-    let since = |listed: &&Listed| listed.created().is_some_and(|created| created >= claimed_at - SKEW);
+    let of_then = claimed_at - SKEW..=claimed_at + LATEST;
+    let since = |listed: &&Listed| listed.created().is_some_and(|created| of_then.contains(&created));
     let sender = message.channel.and_then(|channel| settings.sender(channel)).unwrap_or_default();
     let is_content = message.direct.as_ref().is_some_and(|direct| direct.content.is_some());
     let has_own_text = message.channel != Some(Channel::Voice) && !(is_content && message.channel == Some(Channel::Whatsapp));
@@ -151,23 +156,32 @@ fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], 
 
 /// The SIDs that other messages of ours have, of all that went to the number of `message`, or came from it, at `since` or
 /// later. Twilio was asked about that number, so no other message can have what it listed; and however much goes out on
-/// a day, one number's part of it is small.
+/// a day, one number's part of it is small. `None` while somebody is sending one with the same text, and may have its SID
+/// in hand already.
 async fn bound_sids(
     table: &Table,
     tenant: &TenantId,
     message: &Message,
     since: Timestamp,
-) -> Result<HashSet<String>, StoreError> {
+    now: Timestamp,
+) -> Result<Option<HashSet<String>>, StoreError> {
     let mut bound = HashSet::new();
-    let Some(peer) = message.peer() else { return Ok(bound) };
+    let Some(peer) = message.peer() else { return Ok(Some(bound)) };
+    let is_under_way = |other: &Message| {
+        let is_held = other.lease_until.is_some_and(|until| until > now);
+        other.id != message.id && other.status == Status::Sending && is_held && other.looks == 0 && other.body == message.body
+    };
     let with = ConversationId::of(table, &peer);
     let mut after = None;
     loop {
         let (page, next) = conversations::messages(table, tenant, &with, after.as_deref(), PAGE).await?;
         let is_past = page.last().is_some_and(|oldest| oldest.decided_at.unwrap_or(oldest.due_at) < since);
+        if page.iter().any(is_under_way) {
+            return Ok(None);
+        }
         bound.extend(page.iter().filter(|other| other.id != message.id).flat_map(sids));
         if is_past || next.is_none() {
-            return Ok(bound);
+            return Ok(Some(bound));
         }
         after = next;
     }

@@ -18,7 +18,7 @@ use super::{Account, LocalTwilio, Receipts, State};
 /// How many callbacks are under way at once.
 const PARALLEL: usize = 64;
 /// How many attempts are remembered.
-const REMEMBERED: usize = 10_000;
+const REMEMBERED: usize = 50_000;
 /// Twilio's limit for a webhook.
 const TIMEOUT: Duration = Duration::from_secs(15);
 const FIRST_BACK_OFF: Duration = Duration::from_millis(200);

@@ -1,6 +1,6 @@
 //! What a campaign holds back, takes back, or lets go one after another, of messages that are made and due.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -87,7 +87,7 @@ async fn in_turn(
     changes: &mut Vec<Change>,
     now: Timestamp,
 ) -> Result<Vec<Message>, ContextError> {
-    let mut by_channel: HashMap<Channel, Vec<(Message, SignedDuration)>> = HashMap::new();
+    let mut by_channel: BTreeMap<Channel, Vec<(Message, SignedDuration)>> = BTreeMap::new();
     for message in put_off {
         let asked = message.direct.as_ref().and_then(|direct| direct.channels.first()).copied();
         let channel = message.channel.or(asked).unwrap_or(Channel::Sms);

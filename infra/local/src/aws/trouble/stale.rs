@@ -21,7 +21,7 @@ use crate::names::TABLE;
 use crate::table;
 
 /// How far an index may lag, in milliseconds.
-pub(super) const LAG: RangeInclusive<u64> = 50..=3_000;
+pub(super) const LAG: RangeInclusive<u64> = 50..=30_000;
 
 /// What writes found, the earliest first, for as long as an index may lag.
 #[derive(Default)]
