@@ -296,7 +296,7 @@ fn of_single(plan: &Plan, heard: &Heard, what: &What) -> Option<Asked> {
     }
     let begins = format!("Note {}.", plan.schools[*school].token('S', *number));
     let id = id.unwrap_or_default().to_string();
-    let single = Asked::of(plan, *school, *person, Sort::Single(*category), heard, id, begins);
+    let single = Asked::of(plan, *school, *person, Sort::Single(category), heard, id, begins);
     Some(Asked { from: send_at.map_or(heard.first, |at| at.max(heard.first)), ..single })
 }
 
