@@ -27,7 +27,7 @@ TEST = "chaos::seeds::whatever_goes_wrong_each_message_goes_once"
 # What is switched off may keep a run from its end.
 RUN_SECS = 3600
 # So many seeds are named in the table.
-NAMED = 3
+NAMED = 8
 
 # Cargo names what it makes of a package of a workspace by the package's name, version and place in it, not by where the
 # workspace lies. In one target directory the copy would be taken for the original, and the original for the copy; under

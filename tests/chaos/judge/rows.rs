@@ -100,6 +100,12 @@ pub fn timeline(case: &Case<'_>) -> Vec<Breach> {
         if let Some([before, after]) = goes_back {
             push(format!("{} goes back from {before:?} to {after:?}", row.name()));
         }
+        // Who has been told the end asks no more.
+        let said = |how: &'static str| message.reports.iter().filter(move |(_, step)| step.step == how);
+        let end = said("callback").filter(|(line, _)| is_end(line)).map(|(_, step)| step.at).min();
+        if let Some(end) = end.filter(|end| said("asked").any(|(_, step)| step.at > *end + TOLERANCE)) {
+            push(format!("{} was told its end at {end}, and asks about it", row.name()));
+        }
         if let Some(sid) = message.sid.as_deref().filter(|_| !row.is_inbound()) {
             let is_accepted = steps.iter().any(|step| step.detail.as_deref().is_some_and(|detail| detail.ends_with(sid)));
             let is_reported = message.reports.keys().any(|line| line.split(' ').nth(1) == Some(sid));
@@ -123,6 +129,11 @@ pub fn timeline(case: &Case<'_>) -> Vec<Breach> {
         }
     }
     breaches
+}
+
+/// Whether a report has one of Twilio's last words.
+fn is_end(line: &str) -> bool {
+    matches!(line.split(' ').next(), Some("delivered" | "undelivered" | "failed"))
 }
 
 /// Each text that came in is stored once, at the school that it was sent to, and answered once at most.
