@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "webhook/accepted.rs"]
+mod accepted;
 #[path = "load/figures.rs"]
 mod figures;
 mod school;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use accepted::accepted;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -28,12 +31,8 @@ use local::host::scheduled;
 use local::twilio::{Account, Entry};
 use serde_json::{Value, json};
 use shared::context::Context;
-use shared::domain::channel::Channel;
 use shared::domain::lesson::Lesson;
-use shared::domain::message::{Facts, Message, MessageId, Status, Step};
-use shared::domain::money::Micros;
-use shared::domain::phone::PhoneNumber;
-use shared::domain::reminder::Kind;
+use shared::domain::message::{Message, MessageId, Status};
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{contacts, due, lessons, messages, tenants};
 use shared::{http_client, schedule};
@@ -204,27 +203,6 @@ where
     warmed + count / CALLS
 }
 
-/// A message that Twilio has taken.
-fn accepted(tenant: &TenantId, at: usize, now: Timestamp) -> Message {
-    let id = told_of(tenant, at);
-    Message {
-        status: Status::Queued,
-        channel: Some(Channel::Sms),
-        to: PhoneNumber::from_e164(&number(at)),
-        body: Some("Hi, reminder: You have Piano lesson with Ms. Rivera at 3:00 PM tomorrow.".into()),
-        segments: Some(1),
-        cost: Some(Micros(7_900)),
-        month: Some("2026-03".into()),
-        sid: Some(format!("SM{at:032}")),
-        decided_at: Some(now),
-        ..Message::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"))
-    }
-}
-
-fn told_of(tenant: &TenantId, at: usize) -> MessageId {
-    MessageId::derive(tenant, &["load", &at.to_string()])
-}
-
 /// Sends for a while, and answers how many it were.
 async fn sends(stack: &Arc<Stack>, stand_in: &mut StandIn) -> usize {
     let stack = stack.clone();
@@ -242,7 +220,7 @@ async fn webhook_calls(stack: &Arc<Stack>, stand_in: &mut StandIn) {
     let told = measure("webhook calls", stand_in, TOLD_OF, move |at| report(caller.clone(), at)).await;
     let mut delivered = 0;
     for first in TOLD_OF.step_by(CHUNK) {
-        let ids: Vec<MessageId> = (first..first + CHUNK).map(|at| told_of(&stack.tenant, at)).collect();
+        let ids: Vec<MessageId> = (first..first + CHUNK).map(|at| accepted::id(&stack.tenant, at)).collect();
         let found = messages::get_many(table, &stack.tenant, &ids).await.unwrap();
         delivered += found.iter().filter(|message| message.status == Status::Delivered).count();
     }

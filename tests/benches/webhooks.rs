@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "webhook/accepted.rs"]
+mod accepted;
 mod stand_in;
 mod webhook;
 
@@ -11,16 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use accepted::accepted;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use local::gateway::Functions;
 use local::twilio::Account;
 use serde_json::Value;
-use shared::domain::channel::Channel;
-use shared::domain::message::{Facts, Message, MessageId, Status, Step};
-use shared::domain::money::Micros;
-use shared::domain::phone::PhoneNumber;
-use shared::domain::reminder::Kind;
+use shared::domain::message::Message;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{messages, tenants};
 use stand_in::{StandIn, cpu};
@@ -29,23 +28,6 @@ use webhook::{SENDER, at_once, event, number, receipt, text};
 const RECEIPTS: usize = 10_000;
 const TEXTS: usize = 2_000;
 const THANKS: &str = "Thank you, see you tomorrow!";
-
-/// A message that Twilio has taken.
-fn accepted(tenant: &TenantId, at: usize, now: Timestamp) -> Message {
-    let id = MessageId::derive(tenant, &["bench", &at.to_string()]);
-    Message {
-        status: Status::Queued,
-        channel: Some(Channel::Sms),
-        to: PhoneNumber::from_e164(&number(at)),
-        body: Some("Hi, reminder: You have Piano lesson with Ms. Rivera at 3:00 PM tomorrow.".into()),
-        segments: Some(1),
-        cost: Some(Micros(7_900)),
-        month: Some("2026-03".into()),
-        sid: Some(format!("SM{at:032}")),
-        decided_at: Some(now),
-        ..Message::waiting(id, Kind::Message, Facts::Direct, now, Step::new(now, "asked"))
-    }
-}
 
 /// CPU and table requests of `events`, all answered with `expected`.
 async fn measure(

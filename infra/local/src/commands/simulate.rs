@@ -69,6 +69,7 @@ pub async fn run(
         state,
         receipts: Receipts::Last,
         webhook: Webhook::InProcess,
+        twilio_port: None,
         ..Options::in_memory(Clock::at(start))
     })
     .await?;
