@@ -1,7 +1,7 @@
 //! Sending where it is easily got wrong: who must not get it, what a key stands for, and what is too much.
 
 use axum::http::StatusCode;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::twilio::{Fault, Rule};
 use serde_json::{Value, json};
 use shared::domain::channel::Channel;
@@ -28,6 +28,36 @@ async fn a_contact_that_opted_out_gets_nothing_at_its_bare_number_either() {
     assert_eq!(list["accepted"], 2);
     let to: Vec<String> = host.twilio.ledger().into_iter().map(|entry| entry.to).collect();
     assert_eq!(to, [ONE]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_number_of_two_gets_nothing_in_the_quiet_hours_of_either_each_where_they_are() {
+    let host = quiet_machine(|_| {}).await;
+    let here = json!({ "id": "N1", "name": "Nora Quist", "phone": ONE, "timeZone": "America/New_York" });
+    let west = json!({
+        "id": "N2", "name": "Nils Quist", "phone": ONE, "timeZone": "America/Los_Angeles", "quietHours": "21:00-08:00",
+    });
+    for contact in [here, west] {
+        assert_eq!(post(&host, "staff", "/contacts", None, &contact).await.0, StatusCode::CREATED);
+    }
+    // Ten past eight in New York, ten past five in Los Angeles.
+    host.clock.set("2026-03-11T12:10:00Z".parse().unwrap());
+
+    let (_, explained) = post(&host, "viewer", "/messages/explain", None, &json!({ "to": ONE })).await;
+    let (_, single) = post(&host, "staff", "/messages", None, &json!({ "to": ONE, "body": "Hello" })).await;
+    let (_, list) = post(&host, "staff", "/messages/bulk", None, &json!({ "recipients": ONE, "body": "Good morning" })).await;
+    settle(&host, SignedDuration::from_hours(6)).await;
+
+    let morning: Timestamp = "2026-03-11T15:00:00Z".parse().unwrap();
+    assert_eq!((explained["verdict"].as_str(), single["dueAt"].as_str()), (Some("defer"), Some("2026-03-11T15:00:00Z")));
+    assert_eq!(list["accepted"], 1);
+    let mut bodies: Vec<String> = host.twilio.ledger().into_iter().map(|entry| entry.body).collect();
+    bodies.sort();
+    assert_eq!(bodies, ["Good morning", "Hello"]);
+    for entry in host.twilio.ledger() {
+        let after = entry.created.duration_since(morning);
+        assert!((SignedDuration::ZERO..SignedDuration::from_mins(1)).contains(&after), "{}: {after}", entry.body);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,7 +158,7 @@ async fn lists_are_paced_at_a_chosen_instant_and_after_a_quiet_night() {
 
     let ledger = host.twilio.ledger();
     for (sent, begins) in ledger.chunks(20).zip(["2026-03-10T20:00:00Z", "2026-03-11T12:00:00Z"]) {
-        let begins: jiff::Timestamp = begins.parse().unwrap();
+        let begins: Timestamp = begins.parse().unwrap();
         let after: Vec<i64> = sent.iter().map(|entry| entry.created.duration_since(begins).as_secs()).collect();
         assert_eq!(after, (0..20).collect::<Vec<i64>>());
     }

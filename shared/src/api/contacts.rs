@@ -677,6 +677,7 @@ fn read_contact(asked: &ContactRequest, id: &str, settings: &Settings, before: O
             .unwrap_or_else(|| before.map(|contact| contact.opted_out_categories.clone()).unwrap_or_default()),
         attributes: keep(&mut errors, attributes(asked.attributes.as_ref(), before)),
         former_numbers: before.map(|contact| contact.former_numbers.clone()).unwrap_or_default(),
+        others: Vec::new(),
     };
     if errors.is_empty() { Ok(contact) } else { Err(Problem::fields(errors)) }
 }

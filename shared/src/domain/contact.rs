@@ -32,6 +32,9 @@ pub struct Contact {
     /// contact is to be forgotten. The store keeps them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub former_numbers: BTreeSet<String>,
+    /// Of a bare number that reaches several: the quiet hours and the zone of each but the first.
+    #[serde(skip)]
+    pub others: Vec<(Option<QuietHours>, Option<Zone>)>,
 }
 
 /// A number as given. An unusable one is kept: it says why somebody got nothing.
@@ -83,13 +86,24 @@ impl Contact {
     /// A number, with the wishes of everybody whom it reaches: what one of them does not want, it does not get.
     pub fn at_number<'a>(number: PhoneNumber, known: impl IntoIterator<Item = &'a Wishes>) -> Self {
         let mut contact = Self::unknown(number);
-        for wishes in known {
+        for (at, wishes) in known.into_iter().enumerate() {
             contact.opted_out |= wishes.opted_out;
             contact.opted_out_categories.extend(&wishes.opted_out_categories);
-            contact.quiet_hours = contact.quiet_hours.or(wishes.quiet_hours);
-            contact.time_zone = contact.time_zone.or_else(|| wishes.time_zone.clone());
+            let hours = (wishes.quiet_hours, wishes.time_zone.clone());
+            if at == 0 {
+                (contact.quiet_hours, contact.time_zone) = hours;
+            } else if !contact.others.contains(&hours) {
+                contact.others.push(hours);
+            }
         }
         contact
+    }
+
+    /// The quiet hours that hold, each with the zone that they are in: its own, and at a bare number those of everybody
+    /// whom it reaches.
+    pub fn hours(&self) -> impl Iterator<Item = (Option<QuietHours>, Option<&Zone>)> {
+        let others = self.others.iter().map(|(quiet_hours, zone)| (*quiet_hours, zone.as_ref()));
+        std::iter::once((self.quiet_hours, self.time_zone.as_ref())).chain(others)
     }
 
     /// Somebody of whom we know nothing but a number.
@@ -108,6 +122,7 @@ impl Contact {
             opted_out_categories: BTreeSet::new(),
             attributes: BTreeMap::new(),
             former_numbers: BTreeSet::new(),
+            others: Vec::new(),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Rules 5 to 7 weigh messages against each other and against money; `dispatch` applies them.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::channel::Channel;
 use super::contact::{Category, Contact, Number};
@@ -169,9 +169,7 @@ pub fn channels<'a>(question: &Question<'a>) -> Result<Vec<(Channel, &'a PhoneNu
 /// Rule 4: now, at the first allowed instant, or never.
 fn hours_rule(question: &Question<'_>, number: &PhoneNumber, now: Timestamp) -> Verdict {
     let Question { settings, contact, deadline, .. } = *question;
-    let zone = zone(settings, contact);
-    let allowed =
-        if question.at_any_hour { Some(now) } else { first_allowed(&quiet_hours(settings, contact, number), zone, now) };
+    let allowed = if question.at_any_hour { Some(now) } else { first_allowed_by_all(settings, contact, number, now) };
     match allowed {
         Some(at) if deadline.is_some_and(|deadline| deadline <= at) => Verdict::Skip(Reason::TooLate),
         Some(at) if at > now => Verdict::Defer(at),
@@ -191,10 +189,27 @@ pub fn quiet_hours_of_many(settings: &Settings, any_north_american: bool) -> Vec
     [settings.quiet_hours, law].into_iter().flatten().collect()
 }
 
-/// The tenant's, the contact's and the law's.
-fn quiet_hours(settings: &Settings, contact: &Contact, number: &PhoneNumber) -> Vec<QuietHours> {
+/// Whoever have no minute in common within so long have none: quiet hours repeat daily.
+const SEARCH: SignedDuration = SignedDuration::from_hours(24 * 4);
+
+/// The first instant at or after `now` that is in nobody's quiet hours: the tenant's, the contact's and the law's, on the
+/// wall clock of each whom `number` reaches.
+///
+/// `None` if they leave no minute in common.
+fn first_allowed_by_all(settings: &Settings, contact: &Contact, number: &PhoneNumber, now: Timestamp) -> Option<Timestamp> {
     let law = number.is_north_american().then_some(LAWFUL_QUIET_HOURS);
-    [settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().collect()
+    let mut at = now;
+    while at.duration_since(now) <= SEARCH {
+        let before = at;
+        for (own, zone) in contact.hours() {
+            let windows: Vec<QuietHours> = [settings.quiet_hours, own, law].into_iter().flatten().collect();
+            at = first_allowed(&windows, zone.unwrap_or(&settings.time_zone), at)?;
+        }
+        if at == before {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// The instant from which a message is of no use: `None` for what never comes too late.
@@ -214,7 +229,57 @@ pub fn deadline(facts: &Facts, topic: Topic<'_>, tenant_zone: &Zone) -> Option<T
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::contact::Wishes;
     use super::*;
+
+    #[test]
+    fn a_number_of_several_gets_nothing_in_the_quiet_hours_of_any_each_by_their_clock() {
+        let settings: Settings = serde_json::from_str(
+            r#"{"name": "S", "timeZone": "America/New_York", "defaultRegion": "GB", "budget": {"currency": "USD"},
+                "quietHours": null}"#,
+        )
+        .unwrap();
+        let wishes = |(hours, zone): &(&str, &str)| Wishes {
+            quiet_hours: QuietHours::parse(hours),
+            time_zone: Zone::parse(zone).ok(),
+            ..Wishes::default()
+        };
+        // No law knows of this one.
+        let number = PhoneNumber::from_e164("+447700900123").unwrap();
+        // Ten past eight in New York, ten past five in Los Angeles.
+        let now: Timestamp = "2026-03-10T12:10:00Z".parse().unwrap();
+        let verdict = |known: &[(&str, &str)]| {
+            let known: Vec<Wishes> = known.iter().map(wishes).collect();
+            let contact = Contact::at_number(number.clone(), &known);
+            let question = Question {
+                settings: &settings,
+                contact: &contact,
+                kind: Kind::Message,
+                category: Category::General,
+                asked: &[Channel::Sms],
+                only: None,
+                at_any_hour: false,
+                deadline: None,
+            };
+            hours_rule(&question, &number, now)
+        };
+        let until = |text: &str| Verdict::Defer(text.parse().unwrap());
+        let (here, west) = ("America/New_York", "America/Los_Angeles");
+
+        assert_eq!(verdict(&[]), Verdict::Send);
+        assert_eq!(verdict(&[("21:00-08:00", here), ("", "")]), Verdict::Send);
+        for known in [[("21:00-08:00", west), ("", here)], [("", here), ("21:00-08:00", west)]] {
+            assert_eq!(verdict(&known), until("2026-03-10T15:00:00Z"), "{known:?}");
+        }
+        // What one's hours leave falls into the other's, and the other way round.
+        assert_eq!(verdict(&[("11:00-13:00", here), ("21:00-08:00", west)]), until("2026-03-10T17:00:00Z"));
+        // Each ends where the next begins, and they are asked in the worst order.
+        let stairs: Vec<String> = (8..20).rev().map(|hour| format!("{hour}:00-{}:00", hour + 1)).collect();
+        let stairs: Vec<(&str, &str)> = stairs.iter().map(|hours| (hours.as_str(), here)).collect();
+        assert_eq!(verdict(&stairs), until("2026-03-11T00:00:00Z"));
+        // Half of the day here, and the other half there.
+        assert_eq!(verdict(&[("08:00-20:00", here), ("17:00-05:00", west)]), Verdict::Skip(Reason::TooLate));
+    }
 
     #[test]
     fn a_test_goes_before_anything_else_does_and_not_from_a_suspended_tenant() {

@@ -106,6 +106,7 @@ fn contact(
         opted_out_categories: opted_out_categories.unwrap_or_default(),
         attributes: row.extra().collect(),
         former_numbers: BTreeSet::new(),
+        others: Vec::new(),
     })
 }
 

@@ -28,6 +28,7 @@ pub fn contacts(settings: &Settings, numbers: Range<usize>) -> Vec<Contact> {
         opted_out_categories: Default::default(),
         attributes: BTreeMap::new(),
         former_numbers: Default::default(),
+        others: Vec::new(),
     };
     numbers.map(contact).collect()
 }
