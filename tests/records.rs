@@ -2,10 +2,13 @@
 
 use axum::http::StatusCode;
 use jiff::SignedDuration;
+use local::aws::{Shares, Trouble};
 use local::host::Host;
 use serde_json::{Value, json};
-use shared::domain::message::{Reason, Status};
-use shared::domain::reminder::Offset;
+use shared::context::Context;
+use shared::domain::message::{Message, Reason, Status};
+use shared::domain::reminder::{Kind, Offset};
+use shared::http_client;
 
 use crate::machine::{get, messages_of, post, put, quiet_machine, settle};
 
@@ -108,6 +111,94 @@ async fn two_who_change_a_lesson_at_once_do_not_undo_each_other() {
     let (_, both) = get(&host, "viewer", "/lessons/L2").await;
     assert_eq!((&both["teacher"], &both["status"]), (&json!("Mr. Ono"), &json!("cancelled")), "{both}");
     assert!(planned(&both).is_empty(), "{both}");
+}
+
+/// Whoever was taken off a lesson by mistake is reminded once put back; so is whoever owes a payment again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_put_back_is_reminded_as_before() {
+    let host = quiet_machine(|_| {}).await;
+    let taught = async |students: Value| {
+        let (status, answer) = post(&host, "staff", "/lessons", None, &lesson("L1", "2026-03-11T15:00", students)).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let (_, view) = get(&host, "viewer", "/lessons/L1").await;
+        planned(&view).len()
+    };
+    let owed = async |contact: &str| {
+        let body = json!({ "id": "P1", "contactId": contact, "amount": "49.00", "dueDate": "2026-03-12" });
+        let (status, answer) = post(&host, "staff", "/payments", None, &body).await;
+        assert_eq!(status, StatusCode::OK, "{answer}");
+        let all = messages_of(&host).await;
+        let planned = all.iter().filter(|message| message.kind == Kind::PaymentReminder && message.is_waiting());
+        planned.map(|message| message.contact.clone().unwrap()).collect::<Vec<_>>()
+    };
+
+    assert_eq!((taught(json!(["S01"])).await, taught(json!([])).await, taught(json!(["S01"])).await), (2, 0, 2));
+    assert_eq!(
+        (owed("S01").await, owed("S02").await, owed("S01").await),
+        (vec!["S01".into()], vec!["S02".into()], vec!["S01".into()])
+    );
+}
+
+/// The same machine, on which requests to AWS take seconds of the runtime's time.
+fn slow(host: &Host) -> Host {
+    let trouble = Trouble::new(1);
+    trouble.set(Shares { slow: 1000, ..Shares::default() });
+    let transport = host.aws.troubled(trouble).http_client();
+    let cx = Context::with_transport(host.cx.config.clone(), http_client::new(), transport);
+    host.clone().restarted(cx)
+}
+
+/// What tells students that a lesson has changed.
+async fn news(host: &Host) -> Vec<Message> {
+    messages_of(host).await.into_iter().filter(|message| message.kind == Kind::ScheduleChange).collect()
+}
+
+/// Saves `lesson` two seconds later, in the moment in which somebody is to be told of a change.
+async fn save_once_told(host: &Host, lesson: &Value) -> StatusCode {
+    for _ in 0..6000 {
+        if !news(host).await.is_empty() {
+            host.clock.set(host.clock.now() + SignedDuration::from_secs(2));
+            return put(host, "staff", "/lessons/L1", lesson).await.0;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    panic!("nobody is to be told");
+}
+
+/// The lesson is saved, with the same start, between telling its students and writing the change: that is dropped.
+#[tokio::test]
+async fn of_a_change_that_is_dropped_nobody_is_told_until_it_is_asked_for_again() {
+    let to = json!({ "startsAt": "2026-03-12T09:00" });
+    for (path, asked, says) in [
+        ("/lessons/L1/cancel", json!({}), "has been cancelled"),
+        ("/lessons/L1/move", to, "rescheduled to Thu, Mar 12 at 9:00 AM"),
+    ] {
+        let host = quiet_machine(|_| {}).await;
+        let mut taught = lesson("L1", "2026-03-11T15:00", json!(["S01"]));
+        post(&host, "staff", "/lessons", None, &taught).await;
+        taught["teacher"] = json!("Mr. Ono");
+
+        let slow = slow(&host);
+        tokio::time::pause();
+        let (dropped, saved) = tokio::join!(post(&slow, "staff", path, None, &asked), save_once_told(&host, &taught));
+        tokio::time::resume();
+
+        assert_eq!((dropped.0, dropped.1["code"].as_str(), saved), (StatusCode::CONFLICT, Some("changed"), StatusCode::OK));
+        host.tick(host.clock.now()).await.unwrap();
+        assert!(host.twilio.ledger().is_empty(), "{path}");
+        let taken_back: Vec<_> = news(&host).await.into_iter().map(|message| (message.status, message.reason)).collect();
+        assert_eq!(taken_back, [(Status::Canceled, Some(Reason::Moved))], "{path}");
+        let (_, stands) = get(&host, "viewer", "/lessons/L1").await;
+        assert_eq!((&stands["teacher"], &stands["status"]), (&json!("Mr. Ono"), &json!("scheduled")), "{stands}");
+        assert_eq!((&stands["startsAt"], planned(&stands).len()), (&json!("2026-03-11T19:00:00Z"), 2), "{stands}");
+
+        for told in [1, 0] {
+            let (status, answer) = post(&host, "staff", path, None, &asked).await;
+            assert_eq!((status, answer["messages"].as_array().map(Vec::len)), (StatusCode::ACCEPTED, Some(told)), "{answer}");
+        }
+        let texts = texts(&host).await;
+        assert!(matches!(texts.as_slice(), [text] if text.contains(says)), "{path}: {texts:?}");
+    }
 }
 
 /// S0-12, S0-46, S0-47, S3-07: the tenant's own offsets, and a reminder that goes at its instant.

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{self, Lane};
+use super::messages;
 use super::table::{Item, StoreError, Table, key_of, number};
 use super::transaction::{Write, write_all_if, write_if};
 use crate::domain::message::Message;
@@ -40,10 +41,25 @@ pub async fn create(table: &Table, tenant: &TenantId, recurring: &Recurring, key
 }
 
 /// Writes the next state of one that was read at its present revision. Whether that was still so.
-pub async fn update(table: &Table, tenant: &TenantId, mut recurring: Recurring) -> Result<bool, StoreError> {
+pub async fn update(table: &Table, tenant: &TenantId, recurring: Recurring) -> Result<bool, StoreError> {
+    write_if(table, updating(table, tenant, recurring)?).await
+}
+
+/// The same along with `message`, which must not exist yet: both or neither. Whether all of that was so.
+pub async fn update_creating(
+    table: &Table,
+    tenant: &TenantId,
+    recurring: Recurring,
+    message: &Message,
+) -> Result<bool, StoreError> {
+    let message = messages::creating(table, tenant, message)?;
+    write_all_if(table, vec![updating(table, tenant, recurring)?, message]).await
+}
+
+fn updating(table: &Table, tenant: &TenantId, mut recurring: Recurring) -> Result<Write, StoreError> {
     let seen = HashMap::from([(":seen".to_string(), number(recurring.revision))]);
     recurring.revision += 1;
-    write_if(table, Write::put(table, item(table, tenant, &recurring)?, "revision = :seen", seen)?).await
+    Write::put(table, item(table, tenant, &recurring)?, "revision = :seen", seen)
 }
 
 /// Everything that recurs or did, the earliest asked for first.
@@ -55,7 +71,7 @@ pub async fn all(table: &Table, tenant: &TenantId) -> Result<Vec<Recurring>, Sto
     Ok(all)
 }
 
-/// Takes one away: whoever makes an occurrence of it in this moment cannot arm the next.
+/// Takes one away: whoever would make an occurrence of it in this moment makes none.
 pub async fn delete(table: &Table, tenant: &TenantId, id: &str) -> Result<(), StoreError> {
     table.delete_many(vec![keys::recurring(tenant, id)]).await
 }

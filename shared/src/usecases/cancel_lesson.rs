@@ -2,8 +2,8 @@
 
 use jiff::Timestamp;
 
-use super::move_lesson::{take_back, tell_students};
-use super::save_lessons::{TRIES, cancel_outdated, is_later, kept_changing};
+use super::move_lesson::{look_again, tell_students};
+use super::save_lessons::{TRIES, cancel_outdated, kept_changing};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus};
 use crate::domain::message::{Facts, MessageId};
@@ -20,19 +20,18 @@ pub async fn cancel_lesson(
     now: Timestamp,
 ) -> Result<Vec<MessageId>, ContextError> {
     let table = cx.table().await?;
-    for attempt in 0..TRIES {
-        let Some(seen) = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id) else { return Ok(Vec::new()) };
-        if attempt > 0 && is_later(&seen.value, &lesson) {
-            return Ok(Vec::new());
-        }
+    let mut there = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id);
+    for _ in 0..TRIES {
+        let Some(seen) = there else { return Ok(Vec::new()) };
         let mut cancelled = Lesson { changed_at: lesson.changed_at, ..seen.value.clone() };
         let mut told = Vec::new();
         if cancelled.status == LessonStatus::Scheduled {
             told = tell_students(cx, tenant, &cancelled, &Facts::Cancelled { start: cancelled.starts_at }, now).await?;
             cancelled.status = LessonStatus::Cancelled;
             if !lessons::replace(table, tenant, &cancelled, &seen).await? {
-                // Of the same version the second try tells the same.
-                take_back(cx, tenant, &lesson.id, &told, |there| there.version == cancelled.version, now).await?;
+                // Whoever cancelled the same version told the same.
+                let is_told = |there: &Lesson| there.version == cancelled.version && there.status == LessonStatus::Cancelled;
+                there = look_again(cx, tenant, &lesson, &seen.value, &told, is_told, now).await?;
                 continue;
             }
         }

@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 
 use super::cancel_planned::canceled;
-use super::plan_reminders::{Groups, plan_lessons};
+use super::plan_reminders::{Groups, plan_again, plan_lessons};
 use super::save_lessons::{TRIES, cancel_outdated, is_later, kept_changing};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus};
 use crate::domain::message::{Facts, Message, MessageId, Plan, Reason, Status};
 use crate::domain::reminder::Kind;
 use crate::domain::tenant::TenantId;
-use crate::store::messages::Change;
-use crate::store::{lessons, messages};
+use crate::store::lessons::{self, Seen};
+use crate::store::messages::{self, Change};
 
 /// Moves `lesson` to `to`, and answers the ids of the messages that tell of it.
 ///
@@ -29,11 +29,9 @@ pub async fn move_lesson(
 ) -> Result<Vec<MessageId>, ContextError> {
     let table = cx.table().await?;
     let settings = cx.settings(tenant, now).await?;
-    for attempt in 0..TRIES {
-        let Some(seen) = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id) else { return Ok(Vec::new()) };
-        if attempt > 0 && is_later(&seen.value, &lesson) {
-            return Ok(Vec::new());
-        }
+    let mut there = lessons::seen(table, tenant, &[&lesson.id]).await?.remove(&lesson.id);
+    for _ in 0..TRIES {
+        let Some(seen) = there else { return Ok(Vec::new()) };
         let from = seen.value.starts_at;
         let mut moved = Lesson { changed_at: lesson.changed_at, ..seen.value.clone() };
         let mut told = Vec::new();
@@ -44,11 +42,9 @@ pub async fn move_lesson(
                 told = tell_students(cx, tenant, &moved, &Facts::Moved { from, to }, now).await?;
             }
             if !lessons::replace(table, tenant, &moved, &seen).await? {
-                // Of the same version the second try tells the same, and so did whoever moved it to the same start.
-                let is_told = |there: &Lesson| {
-                    there.version == seen.value.version || (there.version == moved.version && there.starts_at == to)
-                };
-                take_back(cx, tenant, &lesson.id, &told, is_told, now).await?;
+                // Whoever moved it to the same start told the same.
+                let is_told = |there: &Lesson| there.version == moved.version && there.starts_at == to;
+                there = look_again(cx, tenant, &lesson, &seen.value, &told, is_told, now).await?;
                 continue;
             }
         }
@@ -59,20 +55,34 @@ pub async fn move_lesson(
     Err(kept_changing())
 }
 
-/// Takes back what of `told` has not gone yet, since somebody else was faster to change the lesson; unless
-/// `is_told` says that it holds for the lesson as it is now.
-pub(super) async fn take_back(
+/// Somebody else was faster to change the lesson, which stood as `seen`: it as it is now, for another try. Nothing if
+/// theirs is later, and stays.
+///
+/// What of `told` has not gone yet is taken back, unless the other try tells it again, or `is_told` says that it holds
+/// for the lesson as it is now.
+pub(super) async fn look_again(
     cx: &Context,
     tenant: &TenantId,
-    lesson: &str,
+    lesson: &Lesson,
+    seen: &Lesson,
     told: &[MessageId],
     is_told: impl Fn(&Lesson) -> bool,
     now: Timestamp,
-) -> Result<(), ContextError> {
-    let table = cx.table().await?;
-    if lessons::get(table, tenant, lesson).await?.is_some_and(|there| is_told(&there)) {
-        return Ok(());
+) -> Result<Option<Seen<Lesson>>, ContextError> {
+    let there = lessons::seen(cx.table().await?, tenant, &[&lesson.id]).await?.remove(&lesson.id);
+    let is_open = there.as_ref().is_some_and(|there| !is_later(&there.value, lesson));
+    // Of the same version it tells the same.
+    let is_same = |there: &Lesson| there.version == seen.version && there.status == LessonStatus::Scheduled;
+    let holds = there.as_ref().is_some_and(|there| is_told(&there.value) || (is_open && is_same(&there.value)));
+    if !holds {
+        take_back(cx, tenant, told, now).await?;
     }
+    Ok(there.filter(|_| is_open))
+}
+
+/// Takes back what of `told` has not gone yet.
+async fn take_back(cx: &Context, tenant: &TenantId, told: &[MessageId], now: Timestamp) -> Result<(), ContextError> {
+    let table = cx.table().await?;
     let told = messages::get_many(table, tenant, told).await?;
     let waiting = told.into_iter().filter(|message| message.status == Status::Scheduled);
     let changes: Vec<Change> = waiting.map(|message| Change::of(canceled(message, Reason::Moved, now))).collect();
@@ -80,7 +90,8 @@ pub(super) async fn take_back(
     Ok(())
 }
 
-/// Writes a schedule change to everybody who attends `lesson`, due at once.
+/// Writes a schedule change to everybody who attends `lesson`, due at once. What was written before and taken back since
+/// waits again.
 pub(super) async fn tell_students(
     cx: &Context,
     tenant: &TenantId,
@@ -103,6 +114,6 @@ pub(super) async fn tell_students(
     };
     let told: Vec<Message> = groups.attendees(lesson).into_iter().map(change).collect();
     let ids = told.iter().map(|message| message.id.clone()).collect();
-    messages::create(table, tenant, told).await?;
+    plan_again(table, tenant, told, Reason::Moved, now).await?;
     Ok(ids)
 }

@@ -7,11 +7,12 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::every_tenant::{RunError, ended};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::Lesson;
-use crate::domain::message::{Facts, Message, Plan};
+use crate::domain::message::{Facts, Message, MessageId, Plan, Reason, Status, Step};
 use crate::domain::payment::Payment;
 use crate::domain::reminder::{HORIZON, Kind, Offset, lesson_reminders, payment_reminders};
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::{Table, contacts, lessons, messages, payments, tenants};
+use crate::store::messages::{self, Change};
+use crate::store::{StoreError, Table, contacts, lessons, payments, tenants};
 use crate::telemetry::Chain;
 
 /// The daily lesson job (S0-62, S0-66): plans for every tenant, and tells how many rows are new.
@@ -80,6 +81,29 @@ pub async fn plan_lessons(
     now: Timestamp,
 ) -> Result<usize, ContextError> {
     let table = cx.table().await?;
+    Ok(messages::create(table, tenant, of_lessons(table, tenant, settings, lessons, now).await?).await?)
+}
+
+/// The same for lessons that have changed: whoever attends one again is reminded again.
+pub async fn replan_lessons(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    lessons: &[Lesson],
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let table = cx.table().await?;
+    let planned = of_lessons(table, tenant, settings, lessons, now).await?;
+    Ok(plan_again(table, tenant, planned, Reason::NotAttending, now).await?)
+}
+
+async fn of_lessons(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    lessons: &[Lesson],
+    now: Timestamp,
+) -> Result<Vec<Message>, ContextError> {
     let due: Vec<_> = lessons
         .iter()
         .map(|lesson| (lesson, lesson_reminders(lesson, settings.offsets(Kind::LessonReminder), now)))
@@ -103,7 +127,35 @@ pub async fn plan_lessons(
             }
         }
     }
-    Ok(messages::create(table, tenant, planned).await?)
+    Ok(planned)
+}
+
+/// Creates `planned`. What of it was canceled before, for `reason`, holds again and waits again.
+pub(super) async fn plan_again(
+    table: &Table,
+    tenant: &TenantId,
+    planned: Vec<Message>,
+    reason: Reason,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let due: HashMap<MessageId, Timestamp> = planned.iter().map(|message| (message.id.clone(), message.due_at)).collect();
+    let ids: Vec<MessageId> = due.keys().cloned().collect();
+    if messages::create(table, tenant, planned).await? == ids.len() {
+        return Ok(());
+    }
+    let known = messages::get_many(table, tenant, &ids).await?;
+    let canceled = known.into_iter().filter(|message| message.status == Status::Canceled && message.reason == Some(reason));
+    let waiting = canceled.filter_map(|message| {
+        let due_at = *due.get(&message.id)?;
+        Some(Change::of(waiting_again(message, due_at, now)))
+    });
+    messages::write(table, tenant, &waiting.collect::<Vec<_>>(), None).await?;
+    Ok(())
+}
+
+fn waiting_again(mut message: Message, due_at: Timestamp, now: Timestamp) -> Message {
+    message.timeline.push(Step::new(now, "planned"));
+    Message { status: Status::Scheduled, reason: None, decided_at: None, due_at, ..message }
 }
 
 /// Plans the reminders of these payments.
@@ -114,6 +166,22 @@ pub async fn plan_payments(
     payments: &[Payment],
     now: Timestamp,
 ) -> Result<usize, ContextError> {
+    Ok(messages::create(cx.table().await?, tenant, of_payments(tenant, settings, payments, now)).await?)
+}
+
+/// The same for payments that have changed: whoever owes one again is reminded again.
+pub async fn replan_payments(
+    cx: &Context,
+    tenant: &TenantId,
+    settings: &Settings,
+    payments: &[Payment],
+    now: Timestamp,
+) -> Result<(), ContextError> {
+    let planned = of_payments(tenant, settings, payments, now);
+    Ok(plan_again(cx.table().await?, tenant, planned, Reason::NotAttending, now).await?)
+}
+
+fn of_payments(tenant: &TenantId, settings: &Settings, payments: &[Payment], now: Timestamp) -> Vec<Message> {
     let offsets = settings.offsets(Kind::PaymentReminder);
     let mut planned = Vec::new();
     for payment in payments {
@@ -129,7 +197,7 @@ pub async fn plan_payments(
             planned.push(Message::planned(tenant, plan, due_at, now));
         }
     }
-    Ok(messages::create(cx.table().await?, tenant, planned).await?)
+    planned
 }
 
 /// The members of the groups that some lessons name.

@@ -57,6 +57,7 @@ pub async fn plan_recurring(
 
 /// Makes the message of an occurrence that has come, and arms the next. Answers the message.
 ///
+/// `recurring` may be a moment old: of what was canceled or taken away since, nothing is made.
 /// Occurrences that were missed, because nothing ran, are made up for by one.
 pub async fn repeat_message(
     cx: &Context,
@@ -67,11 +68,15 @@ pub async fn repeat_message(
     let table = cx.table().await?;
     let Some(occurrence) = recurring.next.filter(|next| *next <= now) else { return Ok(Vec::new()) };
     let message = occurring(tenant, &recurring, occurrence, now);
-    // First the message, under an id of its occurrence: a crash before the next line makes it again.
-    let created = messages::create(table, tenant, vec![message.clone()]).await?;
     let next = recurring.recurrence.next_after(now);
-    recurring::update(table, tenant, Recurring { next, ..recurring }).await?;
-    Ok(if created > 0 { vec![message] } else { Vec::new() })
+    let armed = Recurring { next, ..recurring };
+    if recurring::update_creating(table, tenant, armed.clone(), &message).await? {
+        return Ok(vec![message]);
+    }
+    // The message may be there though the next is not armed: once they were written one after the other. If what recurs
+    // has changed, this is refused too.
+    recurring::update(table, tenant, armed).await?;
+    Ok(Vec::new())
 }
 
 fn occurring(tenant: &TenantId, recurring: &Recurring, occurrence: Timestamp, now: Timestamp) -> Message {

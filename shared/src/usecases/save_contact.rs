@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::plan_reminders::plan_lessons;
+use super::plan_reminders::replan_lessons;
 use crate::context::{Context, ContextError};
 use crate::domain::contact::Contact;
 use crate::domain::lesson::{Lesson, Students};
@@ -101,6 +101,6 @@ async fn plan_near(cx: &Context, tenant: &TenantId, joined: &[Joined], now: Time
             theirs.push(Lesson { students: Students { contacts, groups: Vec::new() }, ..lesson });
         }
     }
-    plan_lessons(cx, tenant, &settings, &theirs, now).await?;
+    replan_lessons(cx, tenant, &settings, &theirs, now).await?;
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::cancel_planned::cancel_planned;
-use super::plan_reminders::{Groups, plan_lessons};
+use super::plan_reminders::{Groups, replan_lessons};
 use crate::context::{Context, ContextError};
 use crate::domain::lesson::{Lesson, LessonStatus};
 use crate::domain::message::{Message, Reason};
@@ -56,7 +56,7 @@ pub async fn save_seen_lessons(
     for lesson in saved.iter().filter(|lesson| seen.contains_key(&lesson.id)) {
         cancel_outdated(cx, tenant, lesson, now).await?;
     }
-    plan_lessons(cx, tenant, &settings, &saved, now).await?;
+    replan_lessons(cx, tenant, &settings, &saved, now).await?;
     Ok(lost)
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::cancel_planned::cancel_planned;
-use super::plan_reminders::plan_payments;
+use super::plan_reminders::replan_payments;
 use crate::context::{Context, ContextError};
 use crate::domain::message::{Message, Reason};
 use crate::domain::payment::{Payment, PaymentStatus};
@@ -59,7 +59,7 @@ pub async fn save_seen_payments(
     for payment in saved.iter().filter(|payment| seen.contains_key(&payment.id)) {
         cancel_planned(cx, tenant, Subject::Payment(&payment.id), |message| outdated(message, payment), now).await?;
     }
-    plan_payments(cx, tenant, &settings, &saved, now).await?;
+    replan_payments(cx, tenant, &settings, &saved, now).await?;
     Ok(lost)
 }
 
