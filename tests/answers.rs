@@ -1,17 +1,22 @@
-//! Replies that act: a reminder asks, and what is answered stands on it.
+//! Replies that act: a reminder asks, and what is answered stands on it. And what we answer by ourselves, as far as Twilio
+//! takes it.
 
+use axum::http::{HeaderMap, Method};
+use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
+use local::gateway;
 use local::host::Host;
-use local::twilio::InboundText;
+use local::twilio::{Fault, InboundText, Rule, signed};
 use serde_json::{Value, json};
 use shared::domain::answer::Answer;
 use shared::domain::channel::Channel;
 use shared::domain::lesson::{Lesson, LessonStatus, Students};
-use shared::domain::message::{Message, Status};
+use shared::domain::message::{Message, Reason, Status};
+use shared::domain::money::Micros;
 use shared::domain::reminder::Kind;
-use shared::store::lessons;
+use shared::store::{lessons, meter};
 
-use crate::machine::{get, messages_of, quiet_machine, settle, tenant};
+use crate::machine::{credentials, get, messages_of, quiet_machine, settle, tenant};
 
 /// The sample school's S01.
 const KNOWN: &str = "+15550100201";
@@ -207,4 +212,100 @@ async fn nothing_is_answered_once_the_lesson_has_begun_or_where_nobody_asked() {
     assert_eq!(says(&quiet, "C").await, "<Response/>");
     let (_, log) = get(&quiet, "viewer", "/messages?direction=in").await;
     assert_eq!(log["items"][0]["body"], "C");
+}
+
+/// A school that answers a word by itself.
+async fn answering() -> Host {
+    quiet_machine(|settings| {
+        settings.keyword_replies.insert("hours".into(), "We are open from 9 to 5.".into());
+    })
+    .await
+}
+
+/// As `says`, and Twilio never gets what the webhook answers.
+async fn says_in_vain(host: &Host, body: &str) {
+    host.clock.set(host.clock.now() + SignedDuration::from_secs(30));
+    let callback = host.inbound(&tenant(), KNOWN, SENDER, body).await.unwrap();
+    let path = callback.url.strip_prefix(&host.webhook_url).unwrap();
+    let mut headers = HeaderMap::new();
+    headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
+    headers.insert("x-twilio-signature", callback.signature.parse().unwrap());
+    let body = Bytes::from(callback.body());
+    let event = gateway::event(&Method::POST, path, None, &headers, &body, None, host.clock.now());
+    assert_eq!(host.functions.webhook(event).await.status(), 200);
+}
+
+/// The next night, in which Twilio is asked about what it told no end of.
+async fn night(host: &Host) {
+    settle(host, SignedDuration::from_mins(5)).await;
+    host.clock.set(host.clock.now() + SignedDuration::from_hours(13));
+    host.task("askAboutSilent", host.clock.now()).await.unwrap();
+}
+
+/// What we answered by ourselves, the earliest first.
+async fn replies(host: &Host) -> Vec<Message> {
+    messages_of(host).await.into_iter().filter(|message| message.inbound.is_none()).collect()
+}
+
+async fn spent(host: &Host) -> Micros {
+    meter::used(host.cx.table().await.unwrap(), &tenant(), "2026-03").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_twilio_never_took_fails_and_costs_nothing_unless_twilio_says_otherwise() {
+    let host = answering().await;
+    says_in_vain(&host, "Hours?").await;
+    let paid = spent(&host).await;
+    assert!(paid > Micros(0));
+    let account = credentials(&host).await;
+    let set_token = |token: &str| host.twilio.change_account(&account.sid, |account| account.auth_token = token.to_string());
+
+    assert!(set_token("not the one that we have"));
+    night(&host).await;
+    let reply = replies(&host).await.remove(0);
+    assert_eq!((reply.status, reply.cost), (Status::Accepted, Some(paid)), "no answer of Twilio's is no evidence");
+    assert!(set_token(&account.auth_token));
+    night(&host).await;
+    night(&host).await;
+
+    let reply = replies(&host).await.remove(0);
+    assert_eq!((reply.status, reply.reason, reply.cost), (Status::Failed, Some(Reason::NotProcessed), None));
+    let story: Vec<String> = reply.story().into_iter().map(|step| step.step).collect();
+    assert_eq!(story, ["replied", "not_found"]);
+    assert_eq!((host.twilio.ledger().len(), spent(&host).await), (0, Micros(0)));
+
+    let url = format!("{}/twilio/{}/status?message={}", host.webhook_url, tenant(), reply.id);
+    let sid = format!("SM{}", "7".repeat(32));
+    let params = [("AccountSid", account.sid.as_str()), ("MessageSid", sid.as_str()), ("MessageStatus", "delivered")];
+    let params = params.into_iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    assert_eq!(host.bring(&signed(&account, &url, params), host.clock.now()).await, 204);
+    let reply = replies(&host).await.remove(0);
+    assert_eq!((reply.status, reply.cost, spent(&host).await), (Status::Delivered, Some(paid), paid));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_answers_with_one_text_as_many_are_found_as_twilio_took() {
+    let host = answering().await;
+    host.twilio.set_faults(vec![Rule { fault: Fault::LostCallbacks, to: None, times: None, every: None }]);
+    let later = || host.clock.set(host.clock.now() + SignedDuration::from_mins(10));
+    says(&host, "Hours?").await;
+    later();
+    says_in_vain(&host, "Hours?").await;
+    later();
+    says(&host, "Hours?").await;
+
+    night(&host).await;
+
+    let replies = replies(&host).await;
+    let mut found: Vec<&str> = replies.iter().filter_map(|reply| reply.sid.as_deref()).collect();
+    let ledger = host.twilio.ledger();
+    let mut taken: Vec<&str> = ledger.iter().map(|entry| entry.sid.as_str()).collect();
+    found.sort_unstable();
+    taken.sort_unstable();
+    assert_eq!((replies.len(), taken.len(), found), (3, 2, taken));
+    for reply in &replies {
+        let (end, is_paid) = if reply.sid.is_some() { (Status::Delivered, true) } else { (Status::Failed, false) };
+        assert_eq!((reply.status, reply.cost.is_some()), (end, is_paid));
+    }
+    assert_eq!(spent(&host).await, Micros(replies.iter().filter_map(|reply| reply.cost).map(|cost| cost.0).sum()));
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use local::clock::Clock;
 use local::gateway;
-use local::host::{Host, Options};
+use local::host::{Host, Options, Webhook};
 use local::school_folder::{self, SchoolFolder};
 use local::simulate::{self, Span};
 use local::twilio::Account;
@@ -195,10 +195,25 @@ async fn answer(host: &Host, method: Method, role: &str, path: &str, headers: He
     (parts, axum::body::to_bytes(body, usize::MAX).await.unwrap())
 }
 
+/// In New York.
+const NOON: &str = "2026-03-10T16:00:00Z";
+
 /// A machine on which nothing is planned, whose tenant has the sample's settings, changed by `change`.
 /// Its clock stands at noon in New York.
 pub async fn quiet_machine(change: impl FnOnce(&mut Settings)) -> Host {
-    let host = unconnected_machine(change).await;
+    connected(unconnected_machine(change).await).await
+}
+
+/// The same, whose clock goes with the runtime's, and which waits for nothing but time: for a test whose time is paused.
+/// Callbacks are for the test to bring.
+pub async fn paused_machine(change: impl FnOnce(&mut Settings)) -> Host {
+    capture::start();
+    let clock = Clock::from(NOON.parse().unwrap());
+    let options = Options { webhook: Webhook::InProcess, twilio_port: None, ..Options::in_memory(clock) };
+    connected(furnished(Host::start(options).await.unwrap(), change).await).await
+}
+
+async fn connected(host: Host) -> Host {
     let settings = host.cx.settings(&tenant(), host.clock.now()).await.unwrap();
     let senders = [settings.senders.sms.clone(), settings.senders.whatsapp.clone()].into_iter().flatten().collect();
     host.connect(&tenant(), senders).await.unwrap();
@@ -207,9 +222,11 @@ pub async fn quiet_machine(change: impl FnOnce(&mut Settings)) -> Host {
 
 /// The same, whose tenant has no account at Twilio.
 pub async fn unconnected_machine(change: impl FnOnce(&mut Settings)) -> Host {
+    furnished(machine(NOON.parse().unwrap()).await, change).await
+}
+
+async fn furnished(host: Host, change: impl FnOnce(&mut Settings)) -> Host {
     let (folder, _) = sample();
-    let now: Timestamp = "2026-03-10T16:00:00Z".parse().unwrap();
-    let host = machine(now).await;
     for contact in &folder.school.contacts {
         capture::keep_secret(&[&contact.name, contact.email.as_deref().unwrap_or_default()]);
         contact.numbers().into_iter().for_each(|number| capture::keep_secret(&[number.e164()]));

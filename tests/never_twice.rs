@@ -1,15 +1,16 @@
 //! Never twice, never lost: everything that AWS and Twilio may repeat, repeated.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use local::host::Host;
 use local::simulate::{self, Span};
 use local::twilio::{Fault, Rule};
+use serde_json::{Value, json};
 use shared::domain::channel::Channel;
-use shared::domain::message::{Reason, Status};
+use shared::domain::message::{MessageId, Reason, Status};
 use shared::domain::money::Micros;
-use shared::store::{due, meter};
+use shared::store::{accepted, due, meter, write_all_if};
 
-use crate::machine::{all_messages, ledger, machine, sample, tenant};
+use crate::machine::{all_messages, ledger, machine, messages_of, post, quiet_machine, sample, tenant};
 
 /// Plans twice at once and ticks thrice at once, wherever the run stops; then brings every callback
 /// twice, the last first.
@@ -165,4 +166,81 @@ async fn a_stop_between_plan_and_due_instant_is_obeyed_and_start_lifts_it() {
     let table = host.cx.table().await.unwrap();
     let standings = shared::store::consents::standings(table, &tenant(), &[&number]).await.unwrap();
     assert!(standings[&number].is_open());
+}
+
+/// Asks for so many messages to one contact that the frequency cap limits, all due at one instant.
+async fn offer(host: &Host, count: usize, at: Timestamp) {
+    for number in 0..count {
+        let body = format!("Offer {number}. STOP ends this.");
+        let wish = json!({ "contactId": "S01", "body": body, "category": "marketing", "sendAt": at });
+        let (status, answer) = post(host, "staff", "/messages", None, &wish).await;
+        assert!(status.is_success(), "{answer}");
+    }
+}
+
+/// How many messages Twilio has, and why the others ended.
+async fn sent_and_reasons(host: &Host) -> (usize, Vec<Reason>) {
+    (host.twilio.ledger().len(), messages_of(host).await.into_iter().filter_map(|message| message.reason).collect())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn runs_at_once_do_not_exceed_the_cap_together() {
+    let host = quiet_machine(|settings| settings.frequency_cap = Some(2)).await;
+    let due: Timestamp = "2026-03-10T17:00:00Z".parse().unwrap();
+    // Several in each shard, so that both runs are at messages that one of them has counted and the other has not.
+    offer(&host, 24, due).await;
+    host.clock.set(due);
+    host.twilio.set_faults(vec![Rule { fault: Fault::Slow(100), to: None, times: None, every: None }]);
+
+    let (first, second) = tokio::join!(host.tick(due), host.tick(due));
+    first.and(second).unwrap();
+
+    assert_eq!(sent_and_reasons(&host).await, (2, vec![Reason::FrequencyCap; 22]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_run_near_midnight_fills_the_cap_to_its_last_place() {
+    let host = quiet_machine(|settings| settings.frequency_cap = Some(3)).await;
+    let due: Timestamp = "2026-03-10T23:59:30Z".parse().unwrap();
+    offer(&host, 4, due).await;
+    host.clock.set(due);
+
+    host.tick(due).await.unwrap();
+
+    assert_eq!(sent_and_reasons(&host).await, (3, vec![Reason::FrequencyCap]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_clock_that_is_ahead_counted_after_midnight_is_seen_before_it() {
+    let host = quiet_machine(|settings| settings.frequency_cap = Some(1)).await;
+    offer(&host, 1, "2026-03-10T23:59:30Z".parse().unwrap()).await;
+    host.clock.set("2026-03-11T00:00:20Z".parse().unwrap());
+    let wish = json!({ "contactId": "S01", "body": "Today only. STOP ends this.", "category": "marketing" });
+    let (_, ahead) = post(&host, "staff", "/messages", None, &wish).await;
+
+    host.tick("2026-03-10T23:59:40Z".parse().unwrap()).await.unwrap();
+
+    assert_eq!(ahead["reason"], Value::Null, "{ahead}");
+    assert_eq!(sent_and_reasons(&host).await, (1, vec![Reason::FrequencyCap]));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_on_either_side_of_midnight_only_one_takes_the_last_place() {
+    let host = quiet_machine(|_| {}).await;
+    let (table, tenant) = (host.cx.table().await.unwrap(), tenant());
+    let before: Timestamp = "2026-03-10T23:59:59.9Z".parse().unwrap();
+    let after: Timestamp = "2026-03-11T00:00:00.1Z".parse().unwrap();
+
+    for (person, first, second) in [("S01", before, after), ("S02", after, before)] {
+        let count_at = |at: Timestamp| accepted::count_of(table, &tenant, person, at);
+        let (of_first, of_second) = (count_at(first).await.unwrap(), count_at(second).await.unwrap());
+        let place = |count: accepted::Count, at: Timestamp| {
+            let id = MessageId::derive(&tenant, &[person, &at.to_string()]);
+            accepted::must_have_room(table, &tenant, person, (count, 1), &id, at).unwrap()
+        };
+
+        assert!(write_all_if(table, place(of_first, first)).await.unwrap());
+        assert!(!write_all_if(table, place(of_second, second)).await.unwrap());
+        assert_eq!(count_at(second).await.unwrap().of_window, 1);
+    }
 }

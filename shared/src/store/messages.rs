@@ -21,6 +21,7 @@ use crate::domain::money::Micros;
 use crate::domain::reminder::Kind;
 use crate::domain::report::Report;
 use crate::domain::tenant::TenantId;
+use crate::telemetry::Chain;
 
 const SEALED: &[&str] = &["to", "body", "direct", "inbound"];
 const REPORTS: &str = "reports";
@@ -147,7 +148,7 @@ pub enum Guard {
     Consent,
     /// Its number wrote over WhatsApp within a day.
     Window,
-    /// Nothing was counted for its recipient since the cap was looked at.
+    /// Its recipient has had fewer messages than the cap allows.
     Cap,
     /// Its sender's clock stands where we thought, and not too far ahead.
     Pace,
@@ -226,7 +227,9 @@ pub async fn write(
     changes: &[Change],
     limit: Option<Micros>,
 ) -> Result<Vec<Written>, StoreError> {
-    write_if_all(table, tenant, changes, Purse::Meter { limit }, None).await
+    let mut outcomes = vec![Written::Lost; changes.len()];
+    write_chunks(table, tenant, changes, Purse::Meter { limit }, None, &mut outcomes).await?;
+    Ok(outcomes)
 }
 
 /// Where the money of messages comes from, and goes back to.
@@ -238,15 +241,33 @@ pub enum Purse<'a> {
     Pot { campaign: &'a str },
 }
 
-/// The same, each transaction only if `guard` holds too.
+/// The same, each transaction only if `guard` holds too. If one of them fails after others have won, its changes and those after
+/// them count as lost: whoever claims must go on with what is claimed already.
 pub async fn write_if_all(
     table: &Table,
     tenant: &TenantId,
     changes: &[Change],
     purse: Purse<'_>,
-    guard: Option<(Guard, Write)>,
+    guard: (Guard, Write),
 ) -> Result<Vec<Written>, StoreError> {
     let mut outcomes = vec![Written::Lost; changes.len()];
+    match write_chunks(table, tenant, changes, purse, Some(guard), &mut outcomes).await {
+        Err(error) if outcomes.contains(&Written::Won) => {
+            tracing::error!(%tenant, error = %Chain(&error), "a part of a write failed");
+        }
+        written => written?,
+    }
+    Ok(outcomes)
+}
+
+async fn write_chunks(
+    table: &Table,
+    tenant: &TenantId,
+    changes: &[Change],
+    purse: Purse<'_>,
+    guard: Option<(Guard, Write)>,
+    outcomes: &mut [Written],
+) -> Result<(), StoreError> {
     let mut start = 0;
     while start < changes.len() {
         let mut end = start;
@@ -261,10 +282,10 @@ pub async fn write_if_all(
             actions += changes[end].actions();
             end += 1;
         }
-        write_chunk(table, tenant, changes, (start..end).collect(), purse, guard.as_ref(), &mut outcomes).await?;
+        write_chunk(table, tenant, changes, (start..end).collect(), purse, guard.as_ref(), outcomes).await?;
         start = end;
     }
-    Ok(outcomes)
+    Ok(())
 }
 
 async fn write_chunk(

@@ -2,6 +2,9 @@
 //!
 //! Once a night is what Twilio advises (docs/messaging/guides/outbound-message-logging). What it answers is a
 //! report like any other.
+//!
+//! An answer to a text (`record_inbound.rs`) is Twilio's to send, and has no id of Twilio's before the first callback. It is
+//! looked for as `resolve_unknown.rs` looks, once: it is not sent again. What Twilio's list does not have, Twilio never took.
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::StatusCode;
@@ -9,13 +12,16 @@ use tokio::time::Instant;
 
 use super::every_tenant::{RunError, ended};
 use super::record_status::heed;
+use super::resolve_unknown::{LATEST, SKEW, bound_sids, candidates};
 use crate::context::{Account, Context, ContextError};
-use crate::domain::message::{Message, Status};
-use crate::domain::tenant::TenantId;
-use crate::store::messages::{self, Merged, Whose};
-use crate::store::{keys, tenants};
-use crate::telemetry::Chain;
-use crate::twilio::client::{self, ListError, Resource};
+use crate::domain::erasure::as_kept;
+use crate::domain::message::{Message, Reason, Status, Step};
+use crate::domain::money::Micros;
+use crate::domain::tenant::{Settings, TenantId};
+use crate::store::messages::{self, Change, Merged, Whose, Written};
+use crate::store::{StoreError, Table, found, keys, tenants};
+use crate::telemetry::{self, Chain};
+use crate::twilio::client::{self, ListError, Listed, Resource};
 
 /// Twilio has so long to tell by itself.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(12);
@@ -50,17 +56,36 @@ pub async fn ask_about_silent(cx: &Context, now: Timestamp) -> Result<usize, Run
 
 async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: Timestamp) -> Result<usize, ContextError> {
     let Account::Twilio(credentials) = cx.account(tenant, now).await? else { return Ok(0) };
-    let table = cx.table().await?;
+    let settings = cx.settings(tenant, now).await?;
+    let (table, http, base) = (cx.table().await?, &cx.http, &cx.config.twilio_api_base);
     let mut further = 0;
     let mut day = keys::day(now - OLDEST);
     let mut after = None;
     while day <= keys::day(now) && started.elapsed() < LONGEST_RUN {
         let (part, next) = messages::log_part(table, tenant, day, after.as_deref()).await?;
         for message in part.into_iter().filter(|message| is_silent(message, now)) {
-            let Some(sid) = message.sid.as_deref().filter(|_| started.elapsed() < LONGEST_RUN) else { continue };
+            if started.elapsed() >= LONGEST_RUN {
+                return Ok(further);
+            }
             let resource = Resource::of(message.channel);
-            let found = match client::fetch(&cx.http, &cx.config.twilio_api_base, &credentials, resource, sid).await {
-                Ok(found) => found,
+            let asked = match &message.sid {
+                Some(sid) => client::fetch(http, base, &credentials, resource, sid).await.map(|told| vec![told]),
+                None if is_answer(&message, &credentials.account_sid) => {
+                    let went = went(&message);
+                    // Somebody is sending the same text: another night.
+                    let Some(bound) = bound_sids(table, tenant, &message, went - LATEST, now).await? else { continue };
+                    let is_free = |listed: &&Listed| !bound.contains(&listed.sid);
+                    let to = client::address(&message);
+                    let listed = client::list(http, base, &credentials, resource, &to, went - SKEW).await;
+                    // The earliest first: a later one may be the next answer with the same text.
+                    listed.map(|listed| {
+                        candidates(&settings, &message, &listed, went).into_iter().rev().filter(is_free).cloned().collect()
+                    })
+                }
+                None => continue,
+            };
+            let listed = match asked {
+                Ok(listed) => listed,
                 // It has too much to do: another night.
                 Err(ListError::Refused(StatusCode::TOO_MANY_REQUESTS)) => return Ok(further),
                 Err(error) => {
@@ -68,8 +93,13 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
                     continue;
                 }
             };
+            let Some(found) = own(table, tenant, &message, listed, now).await? else {
+                further += usize::from(give_up(table, tenant, &settings, message, now).await?);
+                continue;
+            };
             let whose = if message.inbound.is_some() { Whose::Theirs } else { Whose::Ours };
-            let merged = messages::merge(table, tenant, &message.id, &found.report(), whose, "asked", now).await?;
+            let step = if message.sid.is_some() { "asked" } else { "found" };
+            let merged = messages::merge(table, tenant, &message.id, &found.report(), whose, step, now).await?;
             heed(cx, tenant, &message.id, &merged, now).await?;
             further += usize::from(matches!(merged, Merged::Forward(..)));
         }
@@ -81,8 +111,58 @@ async fn ask_of_tenant(cx: &Context, tenant: &TenantId, started: Instant, now: T
     Ok(further)
 }
 
-/// Whether Twilio has `message`, and has told no end of it for long.
+/// Which of `listed` is `message`: what was asked for by its id, or else the first that is no other message's.
+async fn own(
+    table: &Table,
+    tenant: &TenantId,
+    message: &Message,
+    listed: Vec<Listed>,
+    now: Timestamp,
+) -> Result<Option<Listed>, StoreError> {
+    for one in listed {
+        if message.sid.is_some() || found::take(table, tenant, &one.sid, &message.id, now).await? {
+            return Ok(Some(one));
+        }
+    }
+    Ok(None)
+}
+
+/// Ends an answer that Twilio never took, and gives its money back, unless something was heard of it meanwhile. Whether it
+/// ended.
+async fn give_up(
+    table: &Table,
+    tenant: &TenantId,
+    settings: &Settings,
+    mut message: Message,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let (before, paid) = (message.status, message.cost.take().unwrap_or_default());
+    let month = message.month.clone().unwrap_or_default();
+    message.status = Status::Failed;
+    message.reason = Some(Reason::NotProcessed);
+    message.timeline.push(Step::new(now, "not_found"));
+    let change = Change::of(as_kept(settings, message)).charging(&month, Micros(-paid.0));
+    if messages::write(table, tenant, std::slice::from_ref(&change), None).await? != [Written::Won] {
+        return Ok(false);
+    }
+    telemetry::message(tenant, change.message());
+    telemetry::moved(before, change.message());
+    Ok(true)
+}
+
+/// Whether Twilio has `message`, or was to send it for an answer of ours, and has told no end of it for long.
 fn is_silent(message: &Message, now: Timestamp) -> bool {
-    let went = message.decided_at.unwrap_or(message.due_at);
-    message.status > Status::Sending && !message.status.is_final() && !message.simulated && went + PATIENCE <= now
+    let is_open = message.status > Status::Sending && !message.status.is_final() && !message.simulated;
+    is_open && went(message) + PATIENCE <= now
+}
+
+/// Whether `message`, which has no id of Twilio's, is an answer of this account to a text, and can be told from others. What was
+/// forgotten has neither number nor text.
+fn is_answer(message: &Message, account: &str) -> bool {
+    let is_its = message.account.as_deref().is_none_or(|sid| sid == account);
+    is_its && message.inbound.is_none() && message.to.is_some() && message.body.is_some()
+}
+
+fn went(message: &Message) -> Timestamp {
+    message.decided_at.unwrap_or(message.due_at)
 }

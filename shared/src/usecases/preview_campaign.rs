@@ -188,8 +188,8 @@ async fn at_cap(
 ) -> Result<u32, ContextError> {
     let Some(cap) = cap else { return Ok(0) };
     let all: Vec<&str> = persons.iter().map(String::as_str).collect();
-    let counts = accepted::counts(table, tenant, &all, now).await?;
-    Ok(all.iter().filter(|person| counts.get(**person).copied().unwrap_or_default() >= cap).count() as u32)
+    let counts = accepted::counts_of(table, tenant, &all, now).await?;
+    Ok(counts.values().filter(|count| count.of_window >= cap).count() as u32)
 }
 
 /// What is to be known of a campaign whose rows are all weighed. The first of its messages is looked for among those of its

@@ -351,7 +351,8 @@ impl Arrived<'_> {
         let channel = if channel == Channel::Mms { Channel::Sms } else { channel };
         let units = billed_units(channel, &body, None);
         let cost = Micros(settings.price(channel, number).0 * i64::from(units));
-        let month = claim::month(settings, self.cx.account(tenant, now).await?.is_simulated(), now);
+        let account = self.cx.account(tenant, now).await?;
+        let month = claim::month(settings, account.is_simulated(), now);
         let limit = settings.limit(Category::General);
         if let Some(limit) = limit
             && meter::used(table, tenant, &month).await?.0 + cost.0 > limit.0
@@ -368,6 +369,7 @@ impl Arrived<'_> {
             direct: Some(Box::new(direct)),
             status: Status::Accepted,
             decided_at: Some(now),
+            account: account.sid().map(str::to_string),
             to: Some(number.clone()),
             body: Some(body),
             segments: Some(units),

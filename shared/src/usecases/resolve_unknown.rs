@@ -7,6 +7,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::dispatch::{LONGEST_RUN, Run};
 use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;
@@ -25,36 +26,40 @@ use crate::twilio::client::{self, Listed, Resource};
 const LOOKS: u32 = 2;
 const BETWEEN: SignedDuration = SignedDuration::from_mins(2);
 /// A message is with Twilio so long after its claim at most, if ever; and much sooner as a rule.
-const LATEST: SignedDuration = SignedDuration::from_hours(1);
+pub(super) const LATEST: SignedDuration = SignedDuration::from_hours(1);
 /// So many messages of a number are looked at together.
 const PAGE: u32 = 50;
 /// Stands before every text of a trial account.
 const TRIAL_NOTICE: &str = "Sent from your Twilio trial account - ";
-/// Twilio's clock and ours may differ by so much.
-const SKEW: SignedDuration = SignedDuration::from_mins(2);
+/// Twilio's clock and ours may differ by so much. An index is behind the table by less.
+pub(super) const SKEW: SignedDuration = SignedDuration::from_mins(2);
 
-/// Looks once for each of `stuck`: claimed messages whose lease is over. Of how many it is known now what became.
+/// Looks once for each of `stuck`: claimed messages whose lease is over. Of how many it is known now what became. What it does
+/// not come to stays due, for the next run.
 pub async fn resolve_unknown(
     cx: &Context,
     tenant: &TenantId,
     stuck: Vec<Message>,
     touched: &mut Vec<Message>,
-    now: Timestamp,
+    run: Run,
 ) -> Result<u64, ContextError> {
     let mut known = 0;
     let table = cx.table().await?;
-    let settings = cx.settings(tenant, now).await?;
-    let account = cx.account(tenant, now).await?;
+    let settings = cx.settings(tenant, run.now).await?;
+    let account = cx.account(tenant, run.now).await?;
     let claim_of = |message: &Message| message.decided_at.unwrap_or(message.due_at);
     // By other messages of this run.
     let mut taken: HashSet<String> = HashSet::new();
     for message in stuck {
+        if run.elapsed() > LONGEST_RUN {
+            break;
+        }
         // One that was claimed when that was not noted is looked for in the account that there is.
         let is_same = message.account.is_none() || message.account.as_deref() == account.sid();
         let credentials = match &account {
             // Nothing left this system: there is nothing to find, and nothing was sent twice.
             Account::Twilio(_) | Account::Simulated if message.simulated => {
-                let change = again(table, tenant, &settings, message, now)?;
+                let change = again(table, tenant, &settings, message, run.instant())?;
                 if write(table, tenant, change, touched).await? {
                     known += 1;
                 }
@@ -79,7 +84,13 @@ pub async fn resolve_unknown(
                 continue;
             }
         };
+        // Many looks may have gone before, and Twilio took its time: what is two minutes from now counts from now.
+        let now = run.instant();
         let candidates = candidates(&settings, &message, &listed, claimed_at);
+        // Whose it is may not stand in the index yet.
+        if candidates.iter().any(|listed| listed.created().is_some_and(|created| created + SKEW > now)) {
+            continue;
+        }
         // Asked only if there is something to compare.
         let bound = match candidates.as_slice() {
             [] => Some(HashSet::new()),
@@ -87,9 +98,17 @@ pub async fn resolve_unknown(
         };
         // It stays due: soon it is known what the other came to.
         let Some(bound) = bound else { continue };
+        // Meanwhile Twilio may have told what became of it: then what is free is another's.
+        let fresh = messages::get_many(table, tenant, std::slice::from_ref(&message.id)).await?.pop();
+        let is_stuck = |fresh: &Message| fresh.status == Status::Sending && fresh.lease_until == message.lease_until;
+        let Some(message) = fresh.filter(is_stuck) else {
+            known += 1;
+            continue;
+        };
         let is_free = |listed: &&Listed| !bound.contains(&listed.sid) && !taken.contains(&listed.sid);
         let mut free = None;
-        for candidate in candidates.into_iter().filter(is_free) {
+        // The earliest first: a later one may be the next message's with the same text, for which the earlier is none.
+        for candidate in candidates.into_iter().rev().filter(is_free) {
             // Another run may have found the same for another message with the same text.
             if found::take(table, tenant, &candidate.sid, &message.id, now).await? {
                 free = Some(candidate);
@@ -134,7 +153,12 @@ async fn write(table: &Table, tenant: &TenantId, change: Change, touched: &mut V
 /// What of the list may be `message`: created since the claim and not long after it, with the same text.
 ///
 /// A call has no text, and a content template's is Twilio's own: there the sender must be ours.
-fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], claimed_at: Timestamp) -> Vec<&'a Listed> {
+pub(super) fn candidates<'a>(
+    settings: &Settings,
+    message: &Message,
+    listed: &'a [Listed],
+    claimed_at: Timestamp,
+) -> Vec<&'a Listed> {
     let of_then = claimed_at - SKEW..=claimed_at + LATEST;
     let since = |listed: &&Listed| listed.created().is_some_and(|created| of_then.contains(&created));
     let sender = message.channel.and_then(|channel| settings.sender(channel)).unwrap_or_default();
@@ -158,7 +182,7 @@ fn candidates<'a>(settings: &Settings, message: &Message, listed: &'a [Listed], 
 /// later. Twilio was asked about that number, so no other message can have what it listed; and however much goes out on
 /// a day, one number's part of it is small. `None` while somebody is sending one with the same text, and may have its SID
 /// in hand already.
-async fn bound_sids(
+pub(super) async fn bound_sids(
     table: &Table,
     tenant: &TenantId,
     message: &Message,
@@ -229,4 +253,34 @@ fn again(
         .map(|person| accepted::uncount(table, tenant, &person, &message.id, claimed_at))
         .transpose()?;
     Ok(Change::of(message).charging(&month, Micros(-reserved.0)).along_with(uncount))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::message::{Facts, MessageId};
+    use crate::domain::reminder::Kind;
+
+    #[test]
+    fn what_twilio_made_long_before_or_after_the_claim_is_another() {
+        let claimed_at: Timestamp = "2026-03-10T16:00:00Z".parse().unwrap();
+        let settings = json!({ "name": "S", "timeZone": "UTC", "defaultRegion": "US", "budget": { "currency": "USD" } });
+        let settings: Settings = serde_json::from_value(settings).unwrap();
+        let id = MessageId::derive(&TenantId::parse("t").unwrap(), &["m"]);
+        let message = Message {
+            channel: Some(Channel::Sms),
+            body: Some("Hello".into()),
+            ..Message::waiting(id, Kind::Message, Facts::Direct, claimed_at, Step::new(claimed_at, "asked"))
+        };
+        let is_candidate = |time: &str| {
+            let created = format!("Tue, 10 Mar 2026 {time} +0000");
+            let listed = json!({ "sid": "SM1", "status": "queued", "body": "Hello", "date_created": created });
+            let listed: Vec<Listed> = vec![serde_json::from_value(listed).unwrap()];
+            !candidates(&settings, &message, &listed, claimed_at).is_empty()
+        };
+        assert_eq!(["15:57:59", "15:58:00", "17:00:00", "17:00:01"].map(is_candidate), [false, true, true, false]);
+    }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::decide::Draft;
-use crate::context::{Account, ContextError};
+use crate::context::Account;
 use crate::domain::message::{Message, Status, Step};
 use crate::domain::tenant::{Settings, TenantId};
-use crate::store::messages::Change;
-use crate::store::{Table, accepted};
+use crate::store::accepted::{self, Count};
+use crate::store::messages::Guard;
+use crate::store::{StoreError, Table, Write};
 
 /// A claim holds this long: well beyond the request's own deadline.
 pub const LEASE: SignedDuration = SignedDuration::from_mins(3);
@@ -44,20 +45,17 @@ pub fn claimed(draft: &Draft, month: &str, account: &Account, now: Timestamp, le
     message
 }
 
-/// What is written with a claim: the money, and the place in the frequency cap.
-pub fn reserving(
-    change: Change,
+/// What takes a draft's place in the frequency cap, if that limits it. `count` is what was read of its person.
+pub fn place(
     table: &Table,
     tenant: &TenantId,
     settings: &Settings,
     draft: &Draft,
-    month: &str,
+    count: Count,
     now: Timestamp,
-) -> Result<Change, ContextError> {
-    let message = change.message();
-    let counted = message
-        .counts_towards_cap(settings)
-        .then(|| accepted::count(table, tenant, &draft.person, &message.id, now))
-        .transpose()?;
-    Ok(change.charging(month, draft.cost).along_with(counted))
+) -> Result<Vec<(Guard, Write)>, StoreError> {
+    let cap = settings.frequency_cap.filter(|_| draft.message.counts_towards_cap(settings));
+    let Some(cap) = cap else { return Ok(Vec::new()) };
+    let writes = accepted::must_have_room(table, tenant, &draft.person, (count, cap), &draft.message.id, now)?;
+    Ok(writes.into_iter().map(|write| (Guard::Cap, write)).collect())
 }

@@ -23,8 +23,9 @@ use crate::domain::standing::Standing;
 use crate::domain::template::MissingVariable;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::domain::texts::{self, Topic};
+use crate::store::accepted::{self, Count};
 use crate::store::messages::{self, Change, Written};
-use crate::store::{Table, accepted, consents, contacts, lessons, payments, sessions};
+use crate::store::{Table, consents, contacts, lessons, payments, sessions};
 use crate::telemetry::moved;
 
 /// A message that may go, but for the cap and the budget.
@@ -68,6 +69,8 @@ pub struct World {
     pub consents: u64,
     /// Messages of the last 24 hours by person, where the tenant has a cap.
     pub counts: HashMap<String, u32>,
+    /// The same as it was read, without what this run has sent since: what a claim rests on.
+    pub read: HashMap<String, Count>,
     /// Senders whose queue at Twilio is full, and when the next message may go to each.
     pub blocked: HashMap<String, Timestamp>,
 }
@@ -76,6 +79,12 @@ impl World {
     /// Whether `number` wants no message of `category`.
     pub fn stops(&self, number: &PhoneNumber, category: Category) -> bool {
         self.standings.get(number).is_some_and(|standing| standing.stops(category))
+    }
+
+    /// Takes in what was read of some persons.
+    pub fn count(&mut self, read: HashMap<String, Count>) {
+        self.counts.extend(read.iter().map(|(person, count)| (person.clone(), count.of_window)));
+        self.read.extend(read);
     }
 }
 
@@ -200,7 +209,7 @@ pub async fn decide(
             })
             .collect();
         let persons: Vec<&str> = persons.iter().map(String::as_str).collect();
-        world.counts = accepted::counts(table, tenant, &persons, now).await?;
+        world.count(accepted::counts_of(table, tenant, &persons, now).await?);
     }
     let free_texts =
         due.iter().zip(&bases).filter(|(message, _)| message.direct.as_ref().is_some_and(|direct| direct.content.is_none()));

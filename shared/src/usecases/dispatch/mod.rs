@@ -32,8 +32,8 @@ use crate::store::keys::{DUE_SHARDS, Lane};
 use crate::store::messages;
 use crate::telemetry::{self, Chain};
 
-/// A run takes no other tenant after so long.
-const LONGEST_RUN: Duration = Duration::from_secs(60);
+/// A run takes no other tenant after so long, and looks for no other unknown outcome.
+pub const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// How much of what is due one run takes from a shard: the order of one instant is kept within it.
 const MOST: usize = 20_000;
 
@@ -47,6 +47,16 @@ pub struct Run {
 impl Run {
     pub fn at(now: Timestamp) -> Self {
         Self { now, started: Instant::now() }
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The instant that it is by now, for what must not count from the run's beginning. In whole seconds after that, so that
+    /// a quick run on a virtual clock can be repeated.
+    pub fn instant(&self) -> Timestamp {
+        self.now + Duration::from_secs(self.elapsed().as_secs())
     }
 }
 
@@ -115,7 +125,7 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
         for (tenant, due) in by_tenant {
             // The next run goes on, with a `now` of its own. This one tells what it knows, so that nobody takes what it did not
             // look at for found; of shards that it has not read it knows nothing.
-            if run.started.elapsed() > LONGEST_RUN {
+            if run.elapsed() > LONGEST_RUN {
                 dispatched.stuck += lapsed(due.values());
                 is_over = true;
                 continue;
@@ -132,7 +142,7 @@ pub async fn dispatch_due(cx: &Context, now: Timestamp) -> Result<Dispatched, Co
     bulk::work_off(cx, shards(), &mut dispatched, run).await;
     // After all that is to be sent.
     for (tenant, job) in jobs {
-        if run.started.elapsed() > LONGEST_RUN {
+        if run.elapsed() > LONGEST_RUN {
             return Ok(dispatched);
         }
         if let Err(error) = Box::pin(work_job(cx, &tenant, job, run.now)).await {
@@ -172,7 +182,7 @@ async fn dispatch_tenant(
     if !stuck.is_empty() {
         // All of them, if something keeps us from looking.
         dispatched.stuck += stuck.len() as u64;
-        dispatched.stuck -= resolve_unknown(cx, tenant, stuck, &mut touched, run.now).await?;
+        dispatched.stuck -= resolve_unknown(cx, tenant, stuck, &mut touched, run).await?;
     }
     if !waiting.is_empty() {
         let settings = cx.settings(tenant, run.now).await?;

@@ -7,7 +7,6 @@
 use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
 use super::Run;
 use super::claim::{self, LEASE};
@@ -94,20 +93,19 @@ async fn claim_and_send(
     let mut guess = guess(cx, tenant, &sender, now);
     let (mut guesses, mut cap_tries) = (0, 0);
     let mut gate = watch_budget::gate(cx, tenant, settings, &month, limit);
-    let claimed_at = Instant::now();
+    let run = Run::at(now);
     let gone = |draft: Draft, reason| store(table, tenant, settings, skipped(draft.message, channel, reason, now));
     let claimed = loop {
-        let mut cap = None;
+        let mut place = Vec::new();
         if let (true, Some(most)) = (draft.message.counts_towards_cap(settings), settings.frequency_cap) {
             let count = accepted::count_of(table, tenant, &draft.person, now).await?;
             if count.of_window >= most {
                 return gone(draft, Reason::FrequencyCap).await;
             }
-            cap = Some((Guard::Cap, accepted::must_be_unchanged(table, tenant, &draft.person, count, &draft.message.id, now)?));
+            place = claim::place(table, tenant, settings, &draft, count, now)?;
         }
         let message = claim::claimed(&draft, &month, &account, now, now + LEASE);
-        // The cap's guard counts the message too.
-        let change = Change::new(message).charging(&month, draft.cost).guarded(cap);
+        let change = Change::new(message).charging(&month, draft.cost).guarded(place);
         let change = change.guarded(guards(table, tenant, settings, &draft, &sender, guess, now)?);
         match messages::write(table, tenant, std::slice::from_ref(&change), gate).await?.as_slice() {
             [Written::Won] => break change.into_message(),
@@ -146,8 +144,8 @@ async fn claim_and_send(
     cx.beliefs.busy_until.set(tenant, &sender, before + length);
     let mut world = World { counts: HashMap::new(), ..World::default() };
     let mut touched = Vec::new();
-    let results = hand_over(cx, tenant, settings, &account, vec![claimed.clone()], claimed_at).await;
-    record(cx, tenant, settings, results, &mut world, &mut touched, now).await?;
+    let results = hand_over(cx, tenant, settings, &account, vec![claimed.clone()], run.started).await;
+    record(cx, tenant, settings, results, &mut world, &mut touched, run).await?;
     touched.iter().for_each(|message| telemetry::message(tenant, message));
     Ok(Asked::New(touched.pop().unwrap_or(claimed)))
 }

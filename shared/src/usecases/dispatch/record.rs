@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::Run;
 use super::decide::World;
 use super::pacing::BURST;
 use crate::context::{Context, ContextError};
@@ -36,7 +37,7 @@ struct Ending {
     refusal: Option<Entry>,
 }
 
-/// Writes what Twilio answered, and tells what was spent.
+/// Writes what Twilio answered to what was claimed in `run`, and tells what was spent.
 pub async fn record(
     cx: &Context,
     tenant: &TenantId,
@@ -44,9 +45,11 @@ pub async fn record(
     results: Vec<(Message, Outcome)>,
     world: &mut World,
     touched: &mut Vec<Message>,
-    now: Timestamp,
+    run: Run,
 ) -> Result<Micros, ContextError> {
     let table = cx.table().await?;
+    // The claims are of the run's beginning; what Twilio wants waited for counts from its answer.
+    let (now, answered) = (run.now, run.instant());
     let mut spent = 0;
     let mut changes = Vec::with_capacity(results.len());
     let mut endings = Vec::with_capacity(results.len());
@@ -87,13 +90,14 @@ pub async fn record(
                 if code == Some(client::QUEUE_FULL)
                     && let Some(sender) = message.channel.and_then(|channel| settings.sender(channel))
                 {
-                    block(cx, tenant, sender, wait, world, now).await?;
+                    block(cx, tenant, sender, wait, world, answered).await?;
                 }
-                let again = as_kept(settings, again(message, settings.max_attempts, wait, code, now));
+                let again = as_kept(settings, again(message, settings.max_attempts, wait, code, answered));
                 release(table, tenant, again, reserved, counts, now)?
             }
             Outcome::NotAsked => {
-                let again = as_kept(settings, again(message, settings.max_attempts, Duration::ZERO, None, now));
+                // That was no attempt.
+                let again = as_kept(settings, again(message, u32::MAX, Duration::ZERO, None, answered));
                 release(table, tenant, again, reserved, counts, now)?
             }
             Outcome::Unknown { why } => {
@@ -183,8 +187,11 @@ async fn accept_again(
     Ok(())
 }
 
-/// What it really costs: by Twilio's count of segments, once there is one.
+/// What it really costs: by Twilio's price, if a callback with it was faster, or by its count of segments, once there is one.
 fn settled(settings: &Settings, message: &Message, segments: Option<u32>) -> Micros {
+    if let Some(told) = message.told_price(&settings.budget.currency) {
+        return told;
+    }
     match (message.channel, &message.to, segments) {
         (Some(Channel::Sms), Some(to), Some(segments)) => Micros(settings.price(Channel::Sms, to).0 * i64::from(segments)),
         // Given back meanwhile, by somebody who took it for lost.
@@ -304,6 +311,9 @@ mod tests {
 
         assert_eq!(settled(&settings, &ours, Some(3)), Micros(30_000));
         assert_eq!(settled(&settings, &ours, None), Micros(10_000));
+        let report = "delivered SM1 - Price=-0.0079&PriceUnit=USD".to_string();
+        let told = Message { reports: [(report, Step::new(now, "callback"))].into(), ..ours.clone() };
+        assert_eq!(settled(&settings, &told, Some(3)), Micros(7_900), "a callback with the price was faster");
         let given_back = Message { cost: None, ..ours };
         assert_eq!(settled(&settings, &given_back, None), Micros(10_000), "taken for lost, and sent after all");
     }

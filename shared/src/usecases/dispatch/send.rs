@@ -24,7 +24,7 @@ use crate::domain::money::Micros;
 use crate::domain::phone::PhoneNumber;
 use crate::domain::tenant::{Settings, TenantId};
 use crate::store::messages::{self, Change, Guard, Purse, Written};
-use crate::store::{Table, consents, meter};
+use crate::store::{Table, accepted, consents, meter};
 use crate::telemetry::moved;
 use crate::usecases::watch_budget;
 
@@ -107,7 +107,9 @@ pub async fn send(
                 ended.push(unpaid(draft.message));
             } else {
                 let message = claim::claimed(&draft, &month, &account, now, now + elapsed + LEASE);
-                claims.push(claim::reserving(Change::of(message), table, tenant, settings, &draft, &month, now)?);
+                let count = world.read.get(&draft.person).copied().unwrap_or_default();
+                let place = claim::place(table, tenant, settings, &draft, count, now)?;
+                claims.push(Change::of(message).charging(&month, draft.cost).guarded(place));
                 bodies.push(draft);
             }
         }
@@ -120,18 +122,24 @@ pub async fn send(
         // An opt-out that came since the decisions refuses the whole wave: whose it was is read then.
         let guard = (Guard::Consent, consents::must_be_unchanged(table, tenant, world.consents)?);
         let purse = pot.map_or(Purse::Meter { limit }, |campaign| Purse::Pot { campaign });
-        let written = messages::write_if_all(table, tenant, &claims, purse, Some(guard)).await?;
+        let written = messages::write_if_all(table, tenant, &claims, purse, guard).await?;
         if written.contains(&Written::Guarded(Guard::Consent)) {
             world.consents = consents::changes(table, tenant).await?;
             is_stale = true;
         }
         let mut at_twilio = Vec::new();
         let mut is_pot_empty = false;
+        let mut crowded = Vec::new();
         for ((claim, draft), written) in claims.into_iter().zip(bodies).zip(written).rev() {
             match written {
                 Written::Won => at_twilio.push(claim.into_message()),
                 Written::Lost => {}
-                Written::Guarded(_) => waiting.push_front(draft),
+                Written::Guarded(guard) => {
+                    if guard == Guard::Cap {
+                        crowded.push(draft.person.clone());
+                    }
+                    waiting.push_front(draft);
+                }
                 // The pot does not hold what they cost now: what is missing is the meter's.
                 Written::OverBudget if pot.is_some() => {
                     waiting.push_front(draft);
@@ -149,7 +157,7 @@ pub async fn send(
         }
         at_twilio.reverse();
         let results = hand_over(cx, tenant, settings, &account, at_twilio, claimed_at).await;
-        let spent = record(cx, tenant, settings, results, &mut world, touched, now).await?;
+        let spent = record(cx, tenant, settings, results, &mut world, touched, run).await?;
         // What comes from the pot the meter has counted before.
         if pot.is_none() {
             used.0 += spent.0;
@@ -157,6 +165,11 @@ pub async fn send(
         if is_pot_empty {
             pot = None;
             used = meter::used(table, tenant, &month).await?;
+        }
+        // Another run has sent them something meanwhile: their next wave goes by what is counted now.
+        if !crowded.is_empty() {
+            let crowded: Vec<&str> = crowded.iter().map(String::as_str).collect();
+            world.count(accepted::counts_of(table, tenant, &crowded, now).await?);
         }
     }
     write_ends(table, tenant, ended, touched).await?;
