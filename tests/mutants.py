@@ -165,9 +165,26 @@ MUTANTS = [
         [
             Edit(
                 "shared/src/domain/policy.rs",
-                "[settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().collect()",
-                "[settings.quiet_hours, contact.quiet_hours, law].into_iter().flatten().take(0).collect()",
+                "[settings.quiet_hours, own, law].into_iter().flatten().collect()",
+                "[settings.quiet_hours, own, law].into_iter().flatten().take(0).collect()",
             )
+        ],
+    ),
+    Mutant(
+        "cap",
+        "a claim is written however much its recipient has had, and no wave looks before",
+        {"cap"},
+        [
+            Edit(
+                "shared/src/store/accepted.rs",
+                'attribute_not_exists(entries) OR size(entries) < :room"',
+                'attribute_not_exists(entries) OR size(entries) < :room OR attribute_exists(entries)"',
+            ),
+            Edit(
+                "shared/src/usecases/dispatch/send.rs",
+                "settings.frequency_cap.is_some_and(|cap| count >= cap)",
+                "settings.frequency_cap.is_some_and(|cap| cap == 0 && count >= cap)",
+            ),
         ],
     ),
     Mutant(
@@ -210,12 +227,14 @@ def main():
     asked = arguments()
     # Ends by an exception, so that what was switched off is switched on again.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
+    for mutant in MUTANTS:
+        find(ROOT, mutant)
+    if asked.find:
+        return
     target = os.path.abspath(asked.target)
     tree = os.path.join(target, "mutants", "tree")
     copy_into(tree)
     mutants = [mutant for mutant in MUTANTS if not asked.only or mutant.name in asked.only]
-    for mutant in mutants:
-        find(tree, mutant)
     count = len(range(*map(int, asked.seeds.split(".."))))
 
     run = run_of(target, tree, "everything on", asked)
@@ -230,7 +249,7 @@ def main():
         wrong += [f"{mutant.name}: {what}: see {run.log}" for what in missed(mutant, run, count)]
 
     print(f"\nOf the seeds {asked.seeds}:\n")
-    for row in [("Safeguard switched off", "Caught by seeds", "Rules broken, by how many"), ("---",) * 3, *rows]:
+    for row in [("Safeguard switched off", "Caught by seeds", "Rules broken, each by how many seeds"), ("---",) * 3, *rows]:
         print(f"| {' | '.join(row)} |")
     print()
     for line in wrong:
@@ -246,6 +265,7 @@ def arguments():
     parser.add_argument("--seeds", metavar="A..B", default=SEEDS, help=f"from A to before B ({SEEDS})")
     names = [mutant.name for mutant in MUTANTS]
     parser.add_argument("--only", metavar="NAME", nargs="+", choices=names, help=f"of {', '.join(names)}")
+    parser.add_argument("--find", action="store_true", help="only look whether each safeguard is where it was")
     parser.add_argument("--release", action="store_true", help="as it is deployed; takes minutes to link, each time")
     asked = parser.parse_args()
     if not re.fullmatch(r"\d+\.\.\d+", asked.seeds):

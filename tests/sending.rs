@@ -5,15 +5,18 @@ use std::collections::HashMap;
 
 use axum::http::StatusCode;
 use jiff::SignedDuration;
+use local::aws::{Shares, Trouble};
 use local::host::Host;
 use local::twilio::{Fault, Rule};
 use serde_json::{Value, json};
+use shared::context::Context;
 use shared::domain::message::{Message, Reason, Status};
 use shared::domain::money::Micros;
-use shared::store::meter;
+use shared::http_client;
+use shared::store::{meter, pace};
 use tokio::task::JoinSet;
 
-use crate::machine::{get, messages_of, post, quiet_machine, settle, tenant};
+use crate::machine::{get, messages_of, paused_machine, post, quiet_machine, settle, tenant};
 
 const SENDS: usize = 1_000;
 const AT_ONCE: usize = 50;
@@ -254,4 +257,21 @@ async fn every_seed_number_goes_to_the_number_that_d1_says() {
     }
     let (_, message) = get(&host, "viewer", "/messages?limit=1").await;
     assert!(message["items"][0]["to"].is_string());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_senders_clock_that_a_transaction_is_at_is_waited_for() {
+    let host = paused_machine(|_| {}).await;
+    let trouble = Trouble::new(1);
+    trouble.set(Shares { conflicts: 300, ..Shares::default() });
+    let aws = host.aws.troubled(trouble.clone()).http_client();
+    let cx = Context::with_transport(host.cx.config.clone(), http_client::new(), aws);
+    let (table, now) = (cx.table().await.unwrap(), host.clock.now());
+
+    for _ in 0..20 {
+        pace::take(table, &tenant(), "s", SignedDuration::from_secs(1), pace::ANY, now).await.unwrap();
+        pace::block(table, &tenant(), "s", now).await.unwrap();
+    }
+
+    assert!(trouble.happened()["conflicts"] > 5);
 }

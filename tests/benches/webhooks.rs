@@ -23,7 +23,7 @@ use shared::domain::message::Message;
 use shared::domain::tenant::{Settings, TenantId};
 use shared::store::{messages, tenants};
 use stand_in::{StandIn, cpu};
-use webhook::{SENDER, at_once, event, number, receipt, text};
+use webhook::{SENDER, at_once, event, receipt, text};
 
 const RECEIPTS: usize = 10_000;
 const TEXTS: usize = 2_000;

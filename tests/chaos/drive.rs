@@ -37,19 +37,22 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::evidence::{Evidence, Heard};
-use super::plan::{Plan, School, What};
+use super::plan::{LONGEST, Plan, School, What};
 use super::sky::{Mortal, Sky, twilio};
+use crate::machine::capture;
 
 /// When Twilio is asked about what it told no end of, at the latest: it waits for twelve hours.
 pub const LONG_SILENCE: SignedDuration = SignedDuration::from_hours(14);
-/// Nothing is planned so far ahead.
-pub const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 6);
 pub const NIGHTLY: Time = Time::constant(4, 30, 0, 0);
 /// How often Lambda gives a message of the queue back to a function that failed on it.
 pub const RECEIVES: u32 = 5;
 
 /// Runs `plan` and gathers what came of it.
 pub fn run(plan: &Plan) -> Evidence {
+    // Errors take every path here: no line of the log may tell what is nobody's business. A long run would fill the memory.
+    if cfg!(debug_assertions) {
+        capture::start();
+    }
     // What the SDK and our own code draw when they wait before another try.
     fastrand::seed(plan.seed);
     // Time alone: what would wait for a socket panics.
@@ -427,6 +430,7 @@ pub async fn open(host: &Host, school: &School) {
         opted_out_categories: Default::default(),
         attributes: BTreeMap::new(),
         former_numbers: Default::default(),
+        others: Vec::new(),
     });
     contacts::put_many(table, &school.tenant(), &people.collect::<Vec<_>>()).await.unwrap();
     host.connect(&school.tenant(), vec![school.sender.clone()]).await.unwrap();

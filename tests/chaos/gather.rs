@@ -8,11 +8,12 @@ use jiff::tz::TimeZone;
 use local::simulate::Span;
 use serde_json::Value;
 use shared::domain::message::Message;
-use shared::store::{keys, messages, meter};
+use shared::store::meter;
 
-use super::drive::{LONGEST, World, lock};
+use super::drive::{World, lock};
 use super::evidence::{Evidence, Stored};
 use super::plan::{School, What};
+use crate::machine::all_messages;
 
 impl World {
     pub async fn account(&self, school: &School) -> String {
@@ -52,15 +53,8 @@ impl World {
     }
 
     pub async fn messages(&self, school: &School) -> Vec<Message> {
-        let span = Span { from: self.plan.start - SignedDuration::from_hours(48), until: self.now() + LONGEST };
-        let table = self.host.cx.table().await.unwrap();
-        let mut all = Vec::new();
-        let mut day = keys::day(span.from);
-        while day <= keys::day(span.until) {
-            all.extend(messages::log(table, &school.tenant(), day).await.unwrap());
-            day = day.tomorrow().unwrap();
-        }
-        all
+        let span = Span { from: self.plan.start - SignedDuration::from_hours(48), until: self.now() };
+        all_messages(&self.host, &school.tenant(), span).await
     }
 
     /// The rows of the school's campaigns.

@@ -1,5 +1,8 @@
 //! An independent judge of a run. It reads the inputs, Twilio's ledger and the table, and nothing of how the system
 //! decides: what is asked for, when and why not, it works out by itself, in plain arithmetic.
+//!
+//! A rule is a function of a `Case` in one of these files, and stands in the list of `judge`. `tests.rs` breaks each:
+//! `cargo test -p tests chaos::judge`. A safeguard that a rule is there for names it in `tests/mutants.py`.
 
 mod campaigns;
 mod case;
@@ -41,13 +44,14 @@ impl fmt::Display for Breach {
 pub fn judge(evidence: &Evidence) -> Vec<Breach> {
     let asked = expected::asked(evidence);
     let case = Case::new(evidence, &asked);
-    let rules: [fn(&Case<'_>) -> Vec<Breach>; 13] = [
+    let rules: [fn(&Case<'_>) -> Vec<Breach>; 14] = [
         ledger::twice,
         rows::lost,
         campaigns::reports,
         ledger::unasked,
         ledger::opted_out,
         ledger::quiet_hours,
+        ledger::capped,
         ledger::crossing,
         money::over_budget,
         money::meter,

@@ -99,7 +99,7 @@ pub enum What {
     Aws { shares: Shares, lasting: SignedDuration },
     /// Of a thousand invocations so many are killed, each at an await point of its own.
     Kills { permille: u32, lasting: SignedDuration },
-    /// Of a thousand events, queue messages and ticks so many come twice, the second a little later.
+    /// Of a thousand events, queue messages, ticks, daily jobs and API calls so many come twice, the second at once or later.
     Twice { permille: u32, lasting: SignedDuration },
     /// No function runs at all for so long.
     Outage { lasting: SignedDuration },
@@ -127,7 +127,12 @@ struct Size {
     faults: u32,
 }
 
-/// Whole days around which clocks change, somewhere.
+/// No run goes on for longer after nothing goes wrong any more, and nothing is planned so far ahead.
+pub const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 6);
+/// So far are clocks off at most.
+pub const MOST_SKEW: SignedDuration = SignedDuration::from_secs(45);
+
+/// On which a run begins: before clocks change somewhere, before a month or the year ends, and days of no note.
 const DAYS: [&str; 8] =
     ["2026-03-07", "2026-03-28", "2026-10-24", "2026-10-31", "2026-05-12", "2026-06-30", "2026-08-04", "2026-12-31"];
 /// How long things go wrong.
@@ -389,7 +394,7 @@ fn fault(rng: &mut Rng, schools: usize) -> What {
         14 => What::Outage { lasting: between(rng, MINUTE, MINUTE * 45) },
         15 => What::Deaf { lasting: between(rng, MINUTE, MINUTE * 150) },
         16 => {
-            let by = SignedDuration::from_millis(rng.i64(1_000..45_000));
+            let by = SignedDuration::from_millis(rng.i64(1_000..MOST_SKEW.as_millis() as i64));
             What::Skew { by, lasting: between(rng, MINUTE * 10, MINUTE * 420) }
         }
         _ if rng.bool() => What::Rotated { school: rng.usize(0..schools), stored_after: between(rng, SECOND * 5, MINUTE * 12) },

@@ -69,16 +69,20 @@ impl Sky {
         is_twice
     }
 
+    fn is(&self, of: impl Fn(&What) -> bool) -> bool {
+        self.faults().values().any(of)
+    }
+
     pub fn is_out(&self) -> bool {
-        self.latest(|what| matches!(what, What::Outage { .. }).then_some(())).is_some()
+        self.is(|what| matches!(what, What::Outage { .. }))
     }
 
     pub fn is_deaf(&self) -> bool {
-        self.latest(|what| matches!(what, What::Deaf { .. }).then_some(())).is_some()
+        self.is(|what| matches!(what, What::Deaf { .. }))
     }
 
     pub fn is_silent(&self) -> bool {
-        self.latest(|what| matches!(what, What::Silent { .. }).then_some(())).is_some()
+        self.is(|what| matches!(what, What::Silent { .. }))
     }
 
     /// At which of its awakenings an invocation dies, if it does.
@@ -104,7 +108,7 @@ impl Sky {
     }
 
     pub fn is_revoked(&self, school: usize) -> bool {
-        self.latest(|what| matches!(what, What::Revoked { school: revoked, .. } if *revoked == school).then_some(())).is_some()
+        self.is(|what| matches!(what, What::Revoked { school: revoked, .. } if *revoked == school))
     }
 }
 

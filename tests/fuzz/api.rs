@@ -309,6 +309,18 @@ fn no_price_is_too_high_to_be_counted() {
     }
 }
 
+#[test]
+fn no_limit_is_too_high_for_its_shares_to_be_counted() {
+    let api = Api::new();
+    for (limit, expected) in [("10000000000", StatusCode::OK), ("10000000000.000001", StatusCode::UNPROCESSABLE_ENTITY)] {
+        let settings = json!({ "budget": { "monthlyLimit": limit, "alerts": [80, 100] } });
+        let answer = api.ask(Request::with_body(Method::PATCH, "/settings", JSON, settings.to_string().into()));
+        assert_eq!(answer.status, expected, "{limit}");
+        let asked = json!({ "to": "(212) 555-0188", "body": "Hello" });
+        assert!(api.ask(Request::with_body(Method::POST, "/messages", JSON, asked.to_string().into())).is_honest());
+    }
+}
+
 /// Who sent it knows it, and whoever reads the answer has other things to read.
 #[test]
 fn what_cannot_be_right_is_not_repeated_at_length() {

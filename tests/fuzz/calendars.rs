@@ -146,12 +146,20 @@ fn a_rule_for_every_minute_is_refused_however_it_is_written() {
     let (hours, minutes) = (all(24), all(60));
     for rule in [
         "FREQ=MINUTELY".to_string(),
+        format!("FREQ=HOURLY;BYMINUTE={minutes}"),
         format!("FREQ=MONTHLY;BYMONTHDAY=10;BYHOUR={hours};BYMINUTE={minutes}"),
         format!("FREQ=MONTHLY;BYMONTHDAY=10;BYHOUR=9;BYMINUTE={minutes};BYSECOND={minutes}"),
     ] {
         let (lessons, report) = read(of_one(&format!("RRULE:{rule}")).as_bytes(), &[]).unwrap();
         assert!(lessons.is_empty(), "{} lessons", lessons.len());
         assert_eq!(report.bad.iter().map(|bad| bad.column.as_str()).collect::<Vec<_>>(), ["RRULE"]);
+    }
+    for rule in [
+        format!("FREQ=DAILY;COUNT=3;BYHOUR={hours};BYMINUTE=0,15,30,45"),
+        "FREQ=HOURLY;COUNT=3;BYHOUR=9,10,11;BYMINUTE=0,30".into(),
+    ] {
+        let (lessons, report) = read(of_one(&format!("RRULE:{rule}")).as_bytes(), &[]).unwrap();
+        assert_eq!((lessons.len(), report.bad.len()), (3, 0), "{rule}");
     }
 }
 

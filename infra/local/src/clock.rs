@@ -65,6 +65,16 @@ impl Clock {
 mod tests {
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_of_the_runtime_goes_by_itself_and_is_not_set() {
+        let clock = Clock::from("2026-11-02T09:00:00Z".parse().unwrap());
+
+        clock.set("2026-11-02T11:00:00Z".parse().unwrap());
+        tokio::time::sleep(Duration::from_secs(60)).await;
+
+        assert_eq!(clock.now().to_string(), "2026-11-02T09:01:00Z");
+    }
+
     #[test]
     fn a_virtual_clock_never_moves_backwards() {
         let clock = Clock::at("2026-11-02T09:00:00Z".parse().unwrap());

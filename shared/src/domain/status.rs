@@ -177,7 +177,7 @@ impl Reason {
             Self::NoChannel => "there is no sender, or no number, for a channel that it may go over",
             Self::TooLate => "it would have come when it was of no use any more",
             Self::Superseded => "a reminder nearer to the lesson or due date went instead",
-            Self::MissingVariable => "its template asks for what is not known: see the story, step 'missing'",
+            Self::MissingVariable => "its template asks for what is not known: see the message's timeline, step 'missing'",
             Self::FrequencyCap => "they had as many messages in 24 hours as the tenant allows: settings, frequencyCap",
             Self::Budget => "the month's limit does not cover it: raise it, or wait for the next month",
             Self::Moved => "its lesson was moved; another reminder took its place",

@@ -631,9 +631,10 @@ impl Default for TypeSettings {
 
 /// Twilio's limit of a text, in UTF-16 units (21617).
 const LONGEST_TEXT: usize = 1600;
-/// Of a unit, in the least of currencies: a campaign's sum is far from what can be counted.
+/// For a unit. A campaign of a million rows at this price can still be counted.
 const DEAREST: Micros = Micros(100_000_000_000);
-const HIGHEST_LIMIT: Micros = Micros(1_000_000_000_000_000_000);
+/// A hundred times as much can still be counted, of which shares in percent are taken.
+const HIGHEST_LIMIT: Micros = Micros(10_000_000_000_000_000);
 
 const DEFAULT_LESSON_OFFSETS: [Offset; 2] = [Offset::Hours(24), Offset::Hours(1)]; // S0-46
 const DEFAULT_PAYMENT_OFFSETS: [Offset; 2] = [Offset::Days(3), Offset::Days(1)]; // S0-47

@@ -88,5 +88,5 @@ pub async fn tell_if_near(
 /// What `share` percent of the month's limit are, rounded up.
 fn threshold(settings: &Settings, share: u8) -> Option<Micros> {
     let limit = settings.budget.monthly_limit?.0;
-    Some(Micros((limit.saturating_mul(i64::from(share)) + 99) / 100))
+    Some(Micros(limit.saturating_mul(i64::from(share)).saturating_add(99) / 100))
 }

@@ -1,6 +1,5 @@
 //! The report of a campaign: a line for each row of its file, and what Twilio and the table have of it.
 
-use jiff::SignedDuration;
 use local::twilio::Status as AtTwilio;
 use serde_json::Value;
 use shared::domain::message::{Message, Reason, Status};
@@ -9,10 +8,7 @@ use super::Breach;
 use super::case::Case;
 use super::money::may_lack;
 use crate::chaos::evidence::Heard;
-use crate::chaos::plan::{Plan, SMS, What};
-
-/// No run goes on for longer after nothing goes wrong any more.
-const LONGEST: SignedDuration = SignedDuration::from_hours(24 * 6);
+use crate::chaos::plan::{LONGEST, Plan, SMS, What};
 
 /// Each row has its line, which says what became of it; one without a message says why there is none.
 pub fn reports(case: &Case<'_>) -> Vec<Breach> {

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use local::twilio::Entry;
 
 use super::Breach;
@@ -109,6 +110,29 @@ pub fn opted_out(case: &Case<'_>) -> Vec<Breach> {
         let late: Vec<String> = late_claims.chain(late_sent).map(|at| at.to_string()).collect();
         if !late.is_empty() {
             breaches.push(Breach::new("opted out", format!("{} at {}", row.name(), late.join(", "))));
+        }
+    }
+    breaches
+}
+
+/// Nobody gets more within a day than the school's cap allows.
+pub fn capped(case: &Case<'_>) -> Vec<Breach> {
+    let mut breaches = Vec::new();
+    let mut claimed: BTreeMap<(usize, Option<usize>, &str), Vec<Timestamp>> = BTreeMap::new();
+    for row in case.rows.iter().filter(|row| !row.sent.is_empty()) {
+        let Some(asked) = row.asked.filter(|asked| asked.is_capped()) else { continue };
+        // Somebody of the school is one person, whatever the address; a guest is an address.
+        let address = if asked.person.is_some() { "" } else { asked.to.as_str() };
+        claimed.entry((row.school, asked.person, address)).or_default().extend(row.claims.iter().map(|claim| claim.at).max());
+    }
+    for ((school, person, address), mut at) in claimed {
+        let school = &case.evidence.plan.schools[school];
+        let Some(cap) = school.cap else { continue };
+        at.sort_unstable();
+        // Runs look back from the instant at which they began.
+        let day = SignedDuration::from_hours(24) - TOLERANCE;
+        if let Some(too_many) = at.windows(cap as usize + 1).find(|some| some[cap as usize].duration_since(some[0]) < day) {
+            breaches.push(Breach::new("cap", format!("{} sent {person:?} {address} more than {cap}: {too_many:?}", school.id)));
         }
     }
     breaches

@@ -408,6 +408,40 @@ fn a_cancelled_lesson_takes_its_reminder_back_and_tells_of_it() {
 }
 
 #[test]
+fn more_than_the_cap_allows_is_found() {
+    let single = What::Single { school: 0, number: 0, person: 0, category: "reminder", send_at: None };
+    assert_eq!(broken(|evidence| evidence.plan.happenings[SINGLE].what = single.clone()), ["cap"]);
+    let allowed = broken(|evidence| {
+        evidence.plan.happenings[SINGLE].what = single;
+        evidence.plan.schools[0].cap = Some(2);
+    });
+    assert_eq!(allowed, NONE);
+}
+
+#[test]
+fn whoever_was_told_the_end_and_asks_on_is_found() {
+    let rules = broken(|evidence| {
+        let asked = Step::new(at("2026-05-13T04:30:00Z"), "asked");
+        evidence.stored[0].messages[SINGLE].reports.insert("delivered SM01 again".into(), asked);
+    });
+    assert_eq!(rules, ["timeline"]);
+}
+
+#[test]
+fn a_sid_that_two_rows_have_is_found() {
+    assert!(broken(|evidence| evidence.stored[0].messages[SINGLE].sid = Some("SM00".into())).contains(&"twice"));
+}
+
+#[test]
+fn a_campaigns_row_without_a_line_is_found() {
+    let rules = broken(|evidence| {
+        let campaign = What::Campaign { school: 0, number: 0, rows: 1 };
+        happen(evidence, at("2026-05-12T16:00:00Z"), campaign, json!({ "id": "c" }));
+    });
+    assert_eq!(rules, ["lost"]);
+}
+
+#[test]
 fn the_night_ends_at_eight_whatever_the_clocks_do() {
     let zone = times::zone("America/New_York");
     for (now, allowed) in [

@@ -5,11 +5,13 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 
+use crate::chaos::plan::MOST_SKEW;
+
 /// So much do the clocks of two processes differ at most; either from Twilio's by half of it.
-pub const CLOCKS: SignedDuration = SignedDuration::from_secs(2 * 45);
+pub const CLOCKS: SignedDuration = SignedDuration::from_secs(2 * MOST_SKEW.as_secs());
 /// What a run writes bears the instant at which the run began. It claims until 120 seconds after that, calls Twilio until 155
 /// seconds after a claim, and its clock is not Twilio's.
-pub const TOLERANCE: SignedDuration = SignedDuration::from_secs(120 + 155 + 2 * 45);
+pub const TOLERANCE: SignedDuration = SignedDuration::from_secs(120 + 155 + CLOCKS.as_secs());
 
 /// Year and month: what a meter is for.
 pub type Month = (i16, i8);

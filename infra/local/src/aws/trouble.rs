@@ -36,7 +36,7 @@ pub struct Shares {
     pub conflicts: u32,
     /// A batch leaves some of itself undone; of a batch of messages or events some fail, or all.
     pub partial: u32,
-    /// A query of an index sees it as it was up to three seconds ago. Drawn for itself, as is `slow`.
+    /// A query of an index sees it as it was up to half a minute ago. Drawn for itself, as is `slow`.
     pub stale: u32,
     /// Takes seconds instead of milliseconds.
     pub slow: u32,

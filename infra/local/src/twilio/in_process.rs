@@ -15,7 +15,7 @@ use super::LocalTwilio;
 use super::answer::DropConnection;
 
 impl LocalTwilio {
-    /// Answers requests to the API. Who does not wait for the answer is not waited for: what Twilio was asked to do it does.
+    /// Answers requests to the API. That a caller has gone changes nothing: what Twilio was asked for is done all the same.
     pub fn handler(&self) -> Handler {
         let router = self.router();
         Arc::new(move |request| {

@@ -13,6 +13,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use shared::http_client::{Client, REQUEST_TIMEOUT};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -155,6 +156,26 @@ fn each<'a>(page: &'a Value, list: &str, field: &str) -> Vec<&'a str> {
 
 fn always(fault: Fault) -> Vec<Rule> {
     vec![Rule { fault, to: None, times: None, every: None }]
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_process_nobody_waits_for_ever_and_what_was_asked_is_done_though_nobody_waits() {
+    let twilio = twilio(&Clock::at(start()), None);
+    twilio.set_faults(always(Fault::Slow(40_000)));
+    let http = Client::through(twilio.handler());
+    let send = || {
+        let url = format!("https://twilio.invalid/2010-04-01/Accounts/{ACCOUNT}/Messages.json");
+        http.send(http.post(url).basic_auth(ACCOUNT, Some("token")).form(&[TO, FROM, BODY]))
+    };
+
+    let begun = tokio::time::Instant::now();
+    assert!(send().await.unwrap().bytes().await.is_err());
+    assert_eq!(begun.elapsed().as_secs(), REQUEST_TIMEOUT.as_secs());
+    // Whoever asks dies while Twilio is at it.
+    assert!(tokio::time::timeout(Duration::from_millis(1), send()).await.is_err());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    assert_eq!(twilio.ledger().len(), 2);
 }
 
 #[tokio::test]

@@ -34,14 +34,14 @@ impl Rule {
     /// Reads an `RRULE` of the series that begins at `start`.
     ///
     /// # Errors
-    /// Says what cannot be followed. Lessons every minute are nobody's timetable.
+    /// Says what cannot be followed.
     pub(super) fn parse(value: &str, start: &Moment, utc: &Zone) -> Result<Self, String> {
         // The crate cuts it by bytes.
         if !value.is_ascii() {
             return Err(format!("not a recurrence rule: {}", quoted(value)));
         }
         let (mut count, mut until, mut parts) = (None, None, Vec::new());
-        let mut times_a_day = 1;
+        let (mut of_day, mut by_hour, mut of_hour) = (1, None, 1);
         let text: String = value.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
         for part in text.split(';').filter(|part| !part.is_empty()) {
             let bad = || format!("not a recurrence rule: {}", quoted(part));
@@ -50,16 +50,24 @@ impl Rule {
                 ("UNTIL", end) => until = Some(last_instant(end, start, utc).ok_or_else(bad)?),
                 ("INTERVAL", number) if number.bytes().all(|b| b == b'0') => return Err(bad()),
                 ("FREQ", "SECONDLY" | "MINUTELY") => return Err(bad()),
-                ("BYHOUR" | "BYMINUTE" | "BYSECOND", times) => {
-                    times_a_day *= times.split(',').count();
-                    if times_a_day > MOST_TIMES_A_DAY {
-                        return Err(format!("more than {MOST_TIMES_A_DAY} times a day: {}", quoted(part)));
-                    }
+                ("FREQ", "HOURLY") => {
+                    of_day = 24;
+                    parts.push(part);
+                }
+                ("BYHOUR", hours) => {
+                    by_hour = Some(hours.split(',').count());
+                    parts.push(part);
+                }
+                ("BYMINUTE" | "BYSECOND", times) => {
+                    of_hour *= times.split(',').count();
                     parts.push(part);
                 }
                 (name, _) if name.starts_with("X-") => {}
                 _ => parts.push(part),
             }
+        }
+        if by_hour.unwrap_or(of_day) * of_hour > MOST_TIMES_A_DAY {
+            return Err(format!("more than {MOST_TIMES_A_DAY} times a day: {}", quoted(value)));
         }
         let rule = format!("DTSTART:{}Z\nRRULE:{}", start.wall.strftime("%Y%m%dT%H%M%S"), parts.join(";"));
         let set: RRuleSet = rule.parse().map_err(|_| format!("not a recurrence rule: {}", quoted(value)))?;

@@ -323,7 +323,7 @@ mod tests {
         aws
     }
 
-    const LONG: Duration = Duration::from_secs(10);
+    const LONG: Duration = Duration::from_millis(*LAG.end() + 1);
 
     #[tokio::test(start_paused = true)]
     async fn an_index_is_seen_as_it_was_before_any_kind_of_write() {
