@@ -1,8 +1,10 @@
 //! Never twice, never lost, under fire: whole days of several schools while AWS, Twilio and our own processes fail, and an
 //! independent judge of what came of them.
 //!
-//! `cargo test --release -p tests chaos`. Which seeds, and how long: `CHAOS_SEEDS=0..200`, `CHAOS_MINUTES=60` for new ones
-//! after them. A seed that fails is printed with the shortest sequence that still fails; `CHAOS_SHRINK=no` spares that.
+//! `cargo test --release -p tests chaos`. Seed 17 alone, whatever comes of it:
+//! `CHAOS_SEEDS=17..18 cargo test --release -p tests whatever_goes_wrong -- --nocapture`. `CHAOS_MINUTES=60` goes on with new
+//! seeds. Each seed that fails is printed with what it broke, the lowest also with the shortest sequence that still fails,
+//! looked for during two minutes at most; `CHAOS_SHRINK=no` spares that.
 
 mod drive;
 mod evidence;

@@ -26,7 +26,7 @@ enum Command {
     Serve(Serve),
     /// Run a school's files on a virtual clock and show what would be sent.
     Simulate(Simulate),
-    /// Print a token for the local API.
+    /// Print a token for the local API, good for 30 days.
     Token(Token),
     /// Send one text to everybody in a file over the API of a running installation, and show how far it is.
     Campaign(Box<commands::campaign::Asked>),
@@ -44,7 +44,7 @@ struct Serve {
     /// Where table, secrets and the local Twilio's ledger are kept.
     #[arg(long, default_value = ".carillon", conflicts_with = "memory")]
     state: PathBuf,
-    /// A school's folder to load at the first start, instead of the sample.
+    /// A school's folder to load at the first start, instead of the sample. Later it changes nothing.
     #[arg(long)]
     data: Option<PathBuf>,
 }
@@ -55,9 +55,9 @@ struct Simulate {
     #[arg(long)]
     data: PathBuf,
     /// The first instant, as 2026-03-06T00:00:00Z.
-    #[arg(long)]
+    #[arg(long, value_parser = local::simulate::parse_instant)]
     from: Timestamp,
-    /// How long: 72h, 7d.
+    /// How long: 72h, 7d or 90m.
     #[arg(long = "for", value_parser = local::simulate::parse_length)]
     length: jiff::SignedDuration,
     /// Write a line for each message to this file.
@@ -73,7 +73,7 @@ struct Token {
     /// The tenant that the token is for.
     #[arg(long, default_value = commands::SAMPLE_TENANT)]
     tenant: String,
-    /// viewer, staff or admin.
+    /// viewer reads, staff writes and sends, admin may all of a tenant's, platform makes tenants.
     #[arg(long, default_value = "admin", value_parser = local::tokens::ROLES)]
     role: String,
     /// The state folder of the installation that is to believe it.

@@ -208,6 +208,11 @@ impl Callbacks {
     }
 }
 
+/// An instant on the command line.
+pub fn parse_instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| format!("'{text}' is no instant: write one as 2026-03-06T15:00:00Z"))
+}
+
 /// A span's length as people write it: `72h`, `7d`, `90m`.
 pub fn parse_length(text: &str) -> Result<SignedDuration, String> {
     let wrong = || format!("'{text}' is no length of time: write 72h, 7d or 90m");

@@ -203,10 +203,13 @@ pub struct TwilioError {
     advice: &'static str,
 }
 
-/// A line of a message's story.
+/// A line of a message's timeline.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StepView {
     at: Timestamp,
+    /// How it began: `planned`, `asked`, `recurred`, `replied`, `received`. What was decided: `parted`, `missing`, `deferred`,
+    /// `paced`, `skipped`, `canceled`. What was done: `claimed`, then `accepted`, `refused`, `not_processed` or `unknown`, and
+    /// `not_found` at each look in vain. What Twilio told: `callback`, `found`, or `asked` at night. Others are for people.
     step: String,
     detail: Option<String>,
 }

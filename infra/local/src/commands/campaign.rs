@@ -86,7 +86,7 @@ pub struct Asked {
     #[arg(long, value_name = "NAME")]
     phone_column: Option<String>,
     /// Nothing goes before, as 2026-03-06T15:00:00Z.
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::simulate::parse_instant)]
     send_at: Option<Timestamp>,
     /// Add nothing to marketing that does not say how to opt out.
     #[arg(long)]

@@ -71,6 +71,11 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
         if state.is_some() {
             std::fs::write(&loaded, folder.display().to_string())?;
         }
+    } else if let Some(folder) = data
+        && std::fs::read_to_string(&loaded)? != folder.display().to_string()
+    {
+        let (folder, home) = (folder.display(), home.display());
+        println!("note: {folder} is not loaded: {home} holds a school already. Take another --state, or delete that folder.\n");
     }
     // The sample's own story goes on where it is.
     let events = match school_folder::read(&sample, now, now + LOOK_AHEAD) {
@@ -94,14 +99,15 @@ pub async fn serve(state: Option<PathBuf>, data: Option<PathBuf>) -> Outcome {
 /// Shows what will happen to a school, before it does.
 async fn preview(tenant: &TenantId, folder: &Path, school: &SchoolFolder, begin: Timestamp) -> Outcome {
     let name = &school.school.settings.name;
-    println!("{name}, from {}. Its next 48 hours, as the simulator sees them:\n", folder.display());
+    let zone = &school.school.settings.time_zone;
+    let folder = folder.display();
+    println!("{name}, from {folder}. Its next 48 hours, as the simulator sees them, by the clock of {}:\n", zone.name());
     let span = Span { from: begin, until: begin + LOOK_AHEAD };
     let outcome = command::run(tenant, school, span, None, |_| {}).await?;
-    let zone = &school.school.settings.time_zone;
     for line in &outcome.lines {
         println!("{}", told(line, &zone.wall(line.at).strftime("%a %H:%M:%S").to_string()));
     }
-    println!("\n(wall clock of {})\n{}", zone.name(), outcome.summary);
+    println!("\n{}", outcome.summary);
     for bad in &school.report.bad {
         println!("not loaded: {bad}");
     }

@@ -65,6 +65,9 @@ pub async fn run(
     let marker = state.as_ref().map(|state| state.join("clock.txt"));
     let reached = marker.as_ref().and_then(|path| fs::read_to_string(path).ok()).and_then(|text| text.trim().parse().ok());
     let start: Timestamp = reached.unwrap_or(span.from);
+    if start < span.from {
+        eprintln!("note: the run in this folder is at {start}: the same --from goes on with it, a new folder begins another");
+    }
     let host = Host::start(Options {
         state,
         receipts: Receipts::Last,

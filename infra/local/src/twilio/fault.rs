@@ -2,6 +2,9 @@
 //!
 //! One script for messages and calls: each submission counts, whichever it is of. A reply that a webhook
 //! asks for counts for what goes wrong later.
+//!
+//! A new one: here, with `comes_later`; in `answer` or `steps`, as the compiler asks; and, for whole days under fire, which no
+//! compiler asks for, in `FAULTS` of `tests/chaos/plan.rs` and `STRIKING` of `tests/chaos/seeds.rs`.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +22,9 @@ pub enum Fault {
     TooManyRequests,
     /// 429 with code 21611: the sender's queue is full.
     QueueFull,
+    /// 500, and nothing was accepted.
     ServerErrorBeforeAccept,
+    /// Accepted, then 500.
     ServerErrorAfterAccept,
     /// 503 from a proxy, in HTML, before anything was processed.
     Unavailable,

@@ -184,6 +184,7 @@ impl Api {
                 let told = told.unwrap_or_else(|| "there is nothing at this path".into());
                 format!("{told} (tenant {}; --tenant names another)", self.tenant)
             }
+            (_, Some(told)) if told.starts_with("variables.") => format!("{told}; here that is --var NAME=VALUE"),
             (_, Some(told)) => told,
             (_, None) => format!("the API at {} answered HTTP {status}", self.base),
         }
