@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::dispatch::{LONGEST_RUN, Run};
+use super::dispatch::run::{LONGEST_RUN, Run};
 use super::record_status::heed;
 use crate::context::{Account, Context, ContextError};
 use crate::domain::channel::Channel;

@@ -8,14 +8,14 @@ mod hold;
 pub mod now;
 pub mod pacing;
 mod record;
+pub mod run;
 mod send;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
 
+use self::run::{LONGEST_RUN, Run};
 use super::control_campaign::hold_up;
 use super::open_batch::open_batch;
 use super::repeat_message::repeat_message;
@@ -32,33 +32,8 @@ use crate::store::keys::{DUE_SHARDS, Lane};
 use crate::store::messages;
 use crate::telemetry::{self, Chain};
 
-/// A run takes no other tenant after so long, and looks for no other unknown outcome.
-pub const LONGEST_RUN: Duration = Duration::from_secs(60);
 /// How much of what is due one run takes from a shard: the order of one instant is kept within it.
 const MOST: usize = 20_000;
-
-/// The instant that a run is for, and the stopwatch that was started then.
-#[derive(Clone, Copy, Debug)]
-pub struct Run {
-    pub now: Timestamp,
-    started: Instant,
-}
-
-impl Run {
-    pub fn at(now: Timestamp) -> Self {
-        Self { now, started: Instant::now() }
-    }
-
-    pub fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    /// The instant that it is by now, for what must not count from the run's beginning. In whole seconds after that, so that
-    /// a quick run on a virtual clock can be repeated.
-    pub fn instant(&self) -> Timestamp {
-        self.now + Duration::from_secs(self.elapsed().as_secs())
-    }
-}
 
 /// What a run did, and found.
 #[derive(Debug, Default)]

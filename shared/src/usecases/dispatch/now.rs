@@ -8,12 +8,12 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
 use super::pacing::{BURST, length};
 use super::record::record;
+use super::run::Run;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::contact::Contact;

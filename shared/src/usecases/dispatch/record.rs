@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Run;
 use super::decide::World;
 use super::pacing::BURST;
+use super::run::Run;
 use crate::context::{Context, ContextError};
 use crate::domain::channel::Channel;
 use crate::domain::erasure::as_kept;

@@ -10,13 +10,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use super::Run;
 use super::claim::{self, LEASE};
 use super::decide::{Draft, World, deferred, skipped};
 use super::hand_over::hand_over;
 use super::hold::held;
 use super::pacing::length;
 use super::record::record;
+use super::run::Run;
 use crate::context::{Context, ContextError};
 use crate::domain::erasure::as_kept;
 use crate::domain::message::{Message, Reason, Status};
